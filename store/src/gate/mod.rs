@@ -1,0 +1,236 @@
+//! The gate: where claims are granted, in one atomic step for each call.
+//!
+//! It holds the rounds that are live: terms, stock, the record of each buyer, and the outbox of
+//! batches that the ledger has not decided yet.
+
+pub mod local;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sale::grant::{Answer, Claim};
+use sale::id::{BatchId, BuyerId, RoundId, Shard, TicketId};
+use sale::order::Batch;
+use sale::terms::{Restock, Terms};
+use sale::ticket::TicketState;
+use sale::time::Timestamp;
+
+use crate::clock;
+use local::LocalGate;
+
+/// The gate, on one of its engines.
+#[derive(Clone)]
+pub enum Gate {
+    /// In this process, journalled on its data folder.
+    Local(LocalGate),
+}
+
+/// How long one call may take before its effect is called not known.
+pub const CALL: Duration = Duration::from_secs(2);
+
+/// Why a call of the gate was not answered.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum GateError {
+    /// The round is not loaded. Nothing was changed. This never means "sold out".
+    #[error("round {0} is not loaded in the gate")]
+    NotWarm(RoundId),
+    /// The gate refuses work at present; nothing was changed.
+    #[error("the gate is not available: {0}")]
+    Unavailable(String),
+    /// No answer came in time; the call may have had its effect. Asking again with the same
+    /// ids finds out.
+    #[error("the gate did not answer in time")]
+    NotKnown,
+}
+
+/// A part of a round: what one call of the gate works on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slot {
+    /// The round.
+    pub round: RoundId,
+    /// Its shard.
+    pub shard: Shard,
+}
+
+impl Slot {
+    /// Where a ticket lives.
+    pub fn of(ticket: TicketId) -> Self {
+        Self { round: ticket.round(), shard: ticket.shard() }
+    }
+
+    /// The only slot of a round that has one shard.
+    pub fn first(round: RoundId) -> Self {
+        Self { round, shard: Shard::FIRST }
+    }
+}
+
+/// What a grant call answers.
+#[derive(Debug, Clone)]
+pub struct Grants {
+    /// One answer a claim, in their order. Each sees the effect of those before it.
+    pub answers: Vec<Answer>,
+    /// What was granted, as it stands in the outbox; `None` if nothing was.
+    pub batch: Option<Arc<Batch>>,
+    /// The gate's clock at the call.
+    pub now: Timestamp,
+}
+
+/// The ledger's present state of one ticket, to be taken into its buyer's record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settlement {
+    /// The ticket.
+    pub ticket: TicketId,
+    /// Whose record it belongs to.
+    pub buyer: BuyerId,
+    /// What the ledger says now, not what a message once said.
+    pub state: TicketState,
+}
+
+/// A round as the ledger knows it, to be loaded into a gate that does not have it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Its terms.
+    pub terms: Terms,
+    /// Counts the rebuilds of this round's gate.
+    pub incarnation: u32,
+    /// Units that nobody holds.
+    pub available: i64,
+    /// Every ticket of the round, rejected ones included.
+    pub tickets: Vec<Settlement>,
+    /// Stock changes that `available` contains: their keys and the units applied.
+    pub restocks: Vec<(String, i32)>,
+}
+
+/// The counts of one slot. At every quiet moment stock = available + held + sold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Figures {
+    /// The terms it applies.
+    pub terms: Terms,
+    /// Units that nobody holds; below zero it is a debt that stops grants.
+    pub available: i64,
+    /// Units of pending tickets.
+    pub held: u64,
+    /// Units of confirmed tickets.
+    pub sold: u64,
+    /// Orders in the outbox.
+    pub undecided: usize,
+    /// Counts the writes of this slot.
+    pub sequence: u64,
+}
+
+impl Gate {
+    /// The gate's clock, without a call. It alone decides whether a window is open.
+    pub fn now(&self) -> Timestamp {
+        match self {
+            Self::Local(_) => clock::now(),
+        }
+    }
+
+    /// Grants what can be granted of these claims, in their order. All claims belong to `slot`;
+    /// `batch` is a fresh id for what is granted.
+    pub async fn grant(
+        &self,
+        slot: Slot,
+        batch: BatchId,
+        claims: &[Claim],
+    ) -> Result<Grants, GateError> {
+        match self {
+            Self::Local(gate) => in_time(gate.grant(slot, batch, claims)).await,
+        }
+    }
+
+    /// Takes the ledger's states into the records, gives the units of rejected tickets back,
+    /// and removes the decided batches from the outbox. Only newer versions have an effect, so
+    /// a repeated call changes nothing.
+    ///
+    /// `decided` names batches whose every order has a verdict or stands parked in the ledger.
+    pub async fn settle(
+        &self,
+        slot: Slot,
+        settlements: &[Settlement],
+        decided: &[BatchId],
+    ) -> Result<(), GateError> {
+        match self {
+            Self::Local(gate) => in_time(gate.settle(slot, settlements, decided)).await,
+        }
+    }
+
+    /// The states of tickets, `None` for those that their buyer's record does not have. A
+    /// ticket of another buyer is not found.
+    pub async fn read(
+        &self,
+        slot: Slot,
+        tickets: &[(TicketId, BuyerId)],
+    ) -> Result<Vec<Option<TicketState>>, GateError> {
+        match self {
+            Self::Local(gate) => in_time(gate.read(slot, tickets)).await,
+        }
+    }
+
+    /// Hands out batches of the outbox that are overdue, at most `most`, and stamps them: each
+    /// is handed out once a step, to one caller; steps double up to a minute. After a start
+    /// every batch is due at once.
+    pub async fn resend(&self, slot: Slot, most: usize) -> Result<Vec<Arc<Batch>>, GateError> {
+        match self {
+            Self::Local(gate) => in_time(gate.resend(slot, most)).await,
+        }
+    }
+
+    /// Loads a round, only where none of it is live. Answers whether it was loaded by this
+    /// call; a live round stays as it is.
+    pub async fn warm(&self, snapshot: Snapshot) -> Result<bool, GateError> {
+        match self {
+            Self::Local(gate) => in_time(gate.warm(snapshot)).await,
+        }
+    }
+
+    /// Replaces the terms of a round by newer ones; terms of a version that is not higher than
+    /// the present one change nothing. Stock is never touched.
+    pub async fn set_terms(&self, terms: Terms) -> Result<(), GateError> {
+        match self {
+            Self::Local(gate) => in_time(gate.set_terms(terms)).await,
+        }
+    }
+
+    /// Adds units, or takes back at most as many as are available, once a key. Answers what
+    /// was applied, now or by an earlier call with this key.
+    pub async fn restock(&self, slot: Slot, key: &str, change: &Restock) -> Result<i32, GateError> {
+        match self {
+            Self::Local(gate) => in_time(gate.restock(slot, key, change)).await,
+        }
+    }
+
+    /// The counts of a slot.
+    pub async fn figures(&self, slot: Slot) -> Result<Figures, GateError> {
+        match self {
+            Self::Local(gate) => in_time(gate.figures(slot)).await,
+        }
+    }
+
+    /// Forgets a round that is closed, decided, and agrees with the ledger. From then on it is
+    /// not warm.
+    pub async fn retire(&self, round: RoundId) -> Result<(), GateError> {
+        match self {
+            Self::Local(gate) => in_time(gate.retire(round)).await,
+        }
+    }
+
+    /// Tries the real path of a grant without granting anything.
+    pub async fn probe(&self) -> Result<(), GateError> {
+        match self {
+            Self::Local(gate) => in_time(gate.probe()).await,
+        }
+    }
+
+    /// Ends the gate: everything that was answered is on disk when this returns.
+    pub async fn close(&self) {
+        match self {
+            Self::Local(gate) => gate.close().await,
+        }
+    }
+}
+
+async fn in_time<T>(call: impl Future<Output = Result<T, GateError>>) -> Result<T, GateError> {
+    tokio::time::timeout(CALL, call).await.unwrap_or(Err(GateError::NotKnown))
+}

@@ -1,0 +1,9 @@
+//! The three seams to what keeps state: the gate grants, the log carries, the ledger decides.
+//!
+//! Each is a closed enum of its engines. Callers see batched, asynchronous calls that can fail,
+//! and never what engine answers.
+
+pub mod clock;
+pub mod gate;
+pub mod ledger;
+pub mod log;
