@@ -36,7 +36,8 @@ impl OrderV1 {
 }
 
 /// The orders that one call of the gate granted: one outbox entry, one message of the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Message", into = "Message")]
 pub struct Batch {
     /// The database that the orders belong to.
     pub install: InstallId,
@@ -112,18 +113,31 @@ impl Batch {
 
     /// The message's text.
     pub fn to_json(&self) -> String {
-        let message = Message::V1(BatchV1 {
-            install: self.install,
-            batch: self.id,
-            sequence: self.sequence,
-            orders: self.orders.clone(),
-        });
-        serde_json::to_string(&message).expect("a batch has text keys and plain values only")
+        serde_json::to_string(self).expect("a batch has text keys and plain values only")
     }
 
     /// Reads a message's text, of any version that was ever written.
     pub fn from_json(text: &[u8]) -> Result<Self, NotABatch> {
-        let Message::V1(batch) = serde_json::from_slice(text)?;
+        serde_json::from_slice::<Message>(text)?.try_into()
+    }
+}
+
+impl From<Batch> for Message {
+    fn from(batch: Batch) -> Self {
+        Self::V1(BatchV1 {
+            install: batch.install,
+            batch: batch.id,
+            sequence: batch.sequence,
+            orders: batch.orders,
+        })
+    }
+}
+
+impl TryFrom<Message> for Batch {
+    type Error = NotABatch;
+
+    fn try_from(message: Message) -> Result<Self, NotABatch> {
+        let Message::V1(batch) = message;
         Self::new(batch.install, batch.batch, batch.sequence, batch.orders)
     }
 }

@@ -7,3 +7,14 @@ pub mod clock;
 pub mod gate;
 pub mod ledger;
 pub mod log;
+
+/// The three seams of one install, as every role gets them.
+#[derive(Clone)]
+pub struct Seams {
+    /// Where claims are granted.
+    pub gate: gate::Gate,
+    /// What carries orders and outcomes.
+    pub log: log::Log,
+    /// Where orders are decided.
+    pub ledger: ledger::Ledger,
+}

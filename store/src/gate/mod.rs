@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use sale::grant::{Answer, Claim};
 use sale::id::{BatchId, BuyerId, RoundId, Shard, TicketId};
-use sale::order::Batch;
+use sale::order::{Batch, OrderV1};
 use sale::terms::{Restock, Terms};
 use sale::ticket::TicketState;
 use sale::time::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::clock;
 use local::LocalGate;
@@ -77,14 +78,22 @@ pub struct Grants {
 }
 
 /// The ledger's present state of one ticket, to be taken into its buyer's record.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settlement {
     /// The ticket.
     pub ticket: TicketId,
     /// Whose record it belongs to.
     pub buyer: BuyerId,
     /// What the ledger says now, not what a message once said.
+    #[serde(flatten)]
     pub state: TicketState,
+}
+
+impl Settlement {
+    /// A ticket of which nothing but its order is known.
+    pub fn pending(order: &OrderV1) -> Self {
+        Self { ticket: order.ticket, buyer: order.buyer.clone(), state: order.pending() }
+    }
 }
 
 /// A round as the ledger knows it, to be loaded into a gate that does not have it.

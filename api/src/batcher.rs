@@ -1,0 +1,187 @@
+//! The batcher: turns claims into calls of the gate, by natural backpressure.
+//!
+//! A lane a slot. While as many calls are in flight as may be, the lane's claims queue up; the
+//! next call takes them all. An idle lane adds no wait, a crowd gets large batches.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dashmap::DashMap;
+use sale::grant::{Answer, Claim};
+use sale::id::BatchId;
+use sale::time::Timestamp;
+use store::gate::{Gate, GateError, Slot};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::publisher::Publisher;
+use crate::settings::Settings;
+
+/// What the gate said to one claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Answered {
+    /// The answer.
+    pub(crate) answer: Answer,
+    /// The gate's clock at the call.
+    pub(crate) now: Timestamp,
+}
+
+/// Why a claim got no answer of the gate.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum Unanswered {
+    /// The slot's queue is full; the gate was not asked.
+    #[error("too many claims are waiting")]
+    QueueFull,
+    /// The batcher has ended; the gate was not asked.
+    #[error("this server is going down")]
+    Ending,
+    /// The call failed, or took too long.
+    #[error(transparent)]
+    Gate(#[from] GateError),
+}
+
+/// The lanes of all live slots.
+pub(crate) struct Batcher {
+    lanes: DashMap<Slot, mpsc::Sender<Waiting>>,
+    gate: Gate,
+    publisher: Publisher,
+    bounds: Bounds,
+    tasks: TaskTracker,
+    end: CancellationToken,
+}
+
+#[derive(Clone, Copy)]
+struct Bounds {
+    queued: usize,
+    a_call: usize,
+    in_flight: usize,
+    claim_within: Duration,
+}
+
+struct Waiting {
+    claim: Claim,
+    answer: oneshot::Sender<Result<Answered, GateError>>,
+}
+
+impl Batcher {
+    /// A batcher without lanes; the first claim of a slot opens its lane.
+    pub(crate) fn new(gate: Gate, publisher: Publisher, settings: &Settings) -> Self {
+        let bounds = Bounds {
+            queued: settings.claims_queued,
+            a_call: settings.claims_a_call,
+            in_flight: settings.calls_in_flight,
+            claim_within: settings.claim_within,
+        };
+        let (tasks, end) = (TaskTracker::new(), CancellationToken::new());
+        Self { lanes: DashMap::new(), gate, publisher, bounds, tasks, end }
+    }
+
+    /// Asks the gate. Who drops the future gives up the answer, not the claim.
+    pub(crate) async fn claim(&self, slot: Slot, claim: Claim) -> Result<Answered, Unanswered> {
+        let (answer, answered) = oneshot::channel();
+        self.queue(slot, Waiting { claim, answer })?;
+        match tokio::time::timeout(self.bounds.claim_within, answered).await {
+            Ok(Ok(answered)) => Ok(answered?),
+            // Too late, or the call panicked: it may have had its effect.
+            Ok(Err(_)) | Err(_) => Err(GateError::NotKnown.into()),
+        }
+    }
+
+    /// Ends the lanes of all slots but these; their queued claims are still answered.
+    pub(crate) fn keep(&self, live: impl Fn(Slot) -> bool) {
+        self.lanes.retain(|slot, _| live(*slot));
+    }
+
+    /// Answers what is queued, refuses what comes, and returns when no call is in flight.
+    pub(crate) async fn end(&self) {
+        self.end.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    fn queue(&self, slot: Slot, waiting: Waiting) -> Result<(), Unanswered> {
+        let sent = match self.lanes.get(&slot) {
+            Some(lane) => lane.try_send(waiting),
+            None => self.lanes.entry(slot).or_insert_with(|| self.open(slot)).try_send(waiting),
+        };
+        sent.map_err(|refused| match refused {
+            TrySendError::Full(_) => Unanswered::QueueFull,
+            TrySendError::Closed(_) => Unanswered::Ending,
+        })
+    }
+
+    fn open(&self, slot: Slot) -> mpsc::Sender<Waiting> {
+        let (lane, queue) = mpsc::channel(self.bounds.queued);
+        let (gate, publisher) = (self.gate.clone(), self.publisher.clone());
+        let caller = Arc::new(Caller { slot, gate, publisher });
+        self.tasks.spawn(run(caller, queue, self.bounds, self.end.clone()));
+        lane
+    }
+}
+
+/// One lane: forms calls until `end` fires or its slot is dropped, and its queue is empty.
+async fn run(
+    caller: Arc<Caller>,
+    mut queue: mpsc::Receiver<Waiting>,
+    bounds: Bounds,
+    end: CancellationToken,
+) {
+    let mut calls = JoinSet::new();
+    let mut taken = Vec::new();
+    let mut end = std::pin::pin!(end.cancelled_owned());
+    loop {
+        while calls.len() >= bounds.in_flight {
+            calls.join_next().await;
+        }
+        let count = tokio::select! {
+            count = queue.recv_many(&mut taken, bounds.a_call) => count,
+            () = &mut end, if !queue.is_closed() => {
+                queue.close();
+                continue;
+            }
+        };
+        if count == 0 {
+            break;
+        }
+        calls.spawn(caller.clone().call(std::mem::take(&mut taken)));
+    }
+    calls.join_all().await;
+}
+
+struct Caller {
+    slot: Slot,
+    gate: Gate,
+    publisher: Publisher,
+}
+
+impl Caller {
+    /// One call of the gate: answers all its claims, then hands the batch over.
+    async fn call(self: Arc<Self>, taken: Vec<Waiting>) {
+        let (claims, answers): (Vec<_>, Vec<_>) =
+            taken.into_iter().map(|waiting| (waiting.claim, waiting.answer)).unzip();
+        metrics::histogram!("dibs_claims_a_call").record(claims.len() as f64);
+        let batch = BatchId(rand::random());
+        // A receiver that is gone has given up the answer.
+        match self.gate.grant(self.slot, batch, &claims).await {
+            Ok(grants) => {
+                for (to, answer) in answers.into_iter().zip(grants.answers) {
+                    let _ = to.send(Ok(Answered { answer, now: grants.now }));
+                }
+                if let Some(batch) = grants.batch {
+                    metrics::counter!("dibs_grants_total").increment(batch.orders().len() as u64);
+                    self.publisher.hand_over(batch);
+                }
+            }
+            Err(error) => {
+                metrics::counter!("dibs_grant_calls_failed_total").increment(1);
+                tracing::debug!(round = %self.slot.round, %error, "claims were not answered");
+                for to in answers {
+                    let _ = to.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+}

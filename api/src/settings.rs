@@ -1,0 +1,66 @@
+//! The numbers of the claim path. Plain data: the defaults are the product's, tests shorten
+//! them.
+
+use std::time::Duration;
+
+/// Durations and bounds of everything that this crate runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Claims that wait in the queue of one slot. At the bound a claim is refused at once with
+    /// `busy`.
+    pub claims_queued: usize,
+    /// The most claims in one call of the gate; the others wait for the next.
+    pub claims_a_call: usize,
+    /// Calls of the gate that may be in flight for one slot; meanwhile its claims queue up.
+    pub calls_in_flight: usize,
+    /// A claim as a whole, waiting included. After it the claim is answered `not-known`; the
+    /// call goes on, and a retry finds what it granted.
+    pub claim_within: Duration,
+    /// One call of the ledger or the log. After it the caller is answered `unavailable`, or
+    /// the batch is left to the sweeper.
+    pub call_within: Duration,
+    /// Batches that wait to be published. At the bound a batch is left to the sweeper.
+    pub batches_queued: usize,
+    /// How often the outboxes are searched for batches that are overdue.
+    pub sweep_every: Duration,
+    /// The most overdue batches of one slot in one search; the others wait for the next.
+    pub sweep_most: usize,
+    /// How often the sales in memory are read again from ledger and gate.
+    pub refresh_every: Duration,
+    /// A sale that is not in memory asks for a reading at once, unless the last is younger.
+    pub refresh_gap: Duration,
+    /// The most sales in memory: those that are not retired first, then the newest. Buyers
+    /// know of no others.
+    pub sales_most: u32,
+    /// The most sales in the public list, in the same order.
+    pub sales_listed: usize,
+    /// Retries on retired rounds that ask the ledger at one time. At the bound a further one
+    /// is refused with `busy`.
+    pub lookups: usize,
+    /// How long an order may wait for its verdict: a term of every sale created here.
+    pub answer_within: Duration,
+    /// How often the path of a grant is tried, for readiness.
+    pub probe_every: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            claims_queued: 10_000,
+            claims_a_call: 512,
+            calls_in_flight: 2,
+            claim_within: Duration::from_secs(5),
+            call_within: Duration::from_secs(2),
+            batches_queued: 4096,
+            sweep_every: Duration::from_millis(500),
+            sweep_most: 256,
+            refresh_every: Duration::from_secs(1),
+            refresh_gap: Duration::from_millis(250),
+            sales_most: 10_000,
+            sales_listed: 1000,
+            lookups: 256,
+            answer_within: Duration::from_secs(300),
+            probe_every: Duration::from_secs(1),
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! What is logged, and how.
+
+use tracing_subscriber::EnvFilter;
+
+use super::setting::section;
+
+section! {
+    /// Logs go to standard error.
+    Logs in "Logs" {
+        /// What is logged: error, warn, info, debug, trace, also by part, such as
+        /// info,worker=debug.
+        log_level: LogLevel = Plain("info"), "LEVEL", level;
+        /// The form of a log line.
+        log_format: LogFormat = Plain("text"), "text|json", format;
+    }
+}
+
+/// A filter that was found to be one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLevel(String);
+
+impl LogLevel {
+    /// The filter.
+    pub fn filter(&self) -> EnvFilter {
+        EnvFilter::new(&self.0)
+    }
+}
+
+/// The form of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+fn level(text: &str) -> Result<LogLevel, String> {
+    match EnvFilter::builder().parse(text) {
+        Ok(_) if !text.is_empty() => Ok(LogLevel(text.to_owned())),
+        Ok(_) | Err(_) => Err("must be error, warn, info, debug or trace, or a list by part such \
+                               as info,worker=debug"
+            .to_owned()),
+    }
+}
+
+fn format(text: &str) -> Result<LogFormat, String> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("must be text or json".to_owned()),
+    }
+}

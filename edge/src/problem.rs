@@ -1,0 +1,241 @@
+//! Errors as RFC 9457 problem documents, from one table.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+/// What went wrong, as clients can tell it apart: each has a stable `type` of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// 400: the request breaks a rule; the detail names the field.
+    InvalidRequest,
+    /// 413: the body is larger than is read.
+    PayloadTooLarge,
+    /// 401: no credentials, or ones that do not hold.
+    Unauthenticated,
+    /// 404: nothing is there for this caller.
+    NotFound,
+    /// 409: the sale has not opened yet.
+    NotOpen,
+    /// 409: the sale is over.
+    Closed,
+    /// 409: no unit is left.
+    SoldOut,
+    /// 409: fewer units are left than were asked for.
+    TooFewLeft,
+    /// 409: the buyer holds as many units as the sale allows.
+    LimitReached,
+    /// 422: the same request id was used with other units.
+    UnitsDiffer,
+    /// 400: this call needs an Idempotency-Key.
+    RequestIdRequired,
+    /// 409: the request contradicts what stands.
+    Conflict,
+    /// 503: a queue is full.
+    Busy,
+    /// 503: whether it happened is not known; the same request may be sent again.
+    NotKnown,
+    /// 503: the round is being loaded or rebuilt.
+    Recovering,
+    /// 503: an engine cannot be reached.
+    Unavailable,
+}
+
+impl Kind {
+    /// Every kind, once.
+    pub const ALL: [Self; 16] = [
+        Self::InvalidRequest,
+        Self::PayloadTooLarge,
+        Self::Unauthenticated,
+        Self::NotFound,
+        Self::NotOpen,
+        Self::Closed,
+        Self::SoldOut,
+        Self::TooFewLeft,
+        Self::LimitReached,
+        Self::UnitsDiffer,
+        Self::RequestIdRequired,
+        Self::Conflict,
+        Self::Busy,
+        Self::NotKnown,
+        Self::Recovering,
+        Self::Unavailable,
+    ];
+
+    /// The status it is answered with.
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::InvalidRequest | Self::RequestIdRequired => StatusCode::BAD_REQUEST,
+            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::NotOpen
+            | Self::Closed
+            | Self::SoldOut
+            | Self::TooFewLeft
+            | Self::LimitReached
+            | Self::Conflict => StatusCode::CONFLICT,
+            Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnitsDiffer => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Busy | Self::NotKnown | Self::Recovering | Self::Unavailable => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+        }
+    }
+
+    /// The last segment of its `type`.
+    pub fn slug(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid-request",
+            Self::PayloadTooLarge => "payload-too-large",
+            Self::Unauthenticated => "unauthenticated",
+            Self::NotFound => "not-found",
+            Self::NotOpen => "not-open",
+            Self::Closed => "closed",
+            Self::SoldOut => "sold-out",
+            Self::TooFewLeft => "too-few-left",
+            Self::LimitReached => "limit-reached",
+            Self::UnitsDiffer => "units-differ",
+            Self::RequestIdRequired => "request-id-required",
+            Self::Conflict => "conflict",
+            Self::Busy => "busy",
+            Self::NotKnown => "not-known",
+            Self::Recovering => "recovering",
+            Self::Unavailable => "unavailable",
+        }
+    }
+
+    /// What it means, in words that are the same each time.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "The request is not valid",
+            Self::PayloadTooLarge => "The body is too large",
+            Self::Unauthenticated => "Valid credentials are needed",
+            Self::NotFound => "Not found",
+            Self::NotOpen => "The sale is not open yet",
+            Self::Closed => "The sale is closed",
+            Self::SoldOut => "Sold out",
+            Self::TooFewLeft => "Fewer units are left than asked for",
+            Self::LimitReached => "The limit per buyer is reached",
+            Self::UnitsDiffer => "The same request id came with other units",
+            Self::RequestIdRequired => "An Idempotency-Key is required",
+            Self::Conflict => "The request conflicts with what stands",
+            Self::Busy => "Too busy at the moment",
+            Self::NotKnown => "The result is not known yet",
+            Self::Recovering => "The sale is being loaded",
+            Self::Unavailable => "Not available at the moment",
+        }
+    }
+}
+
+/// One error as it is answered: `application/problem+json`, never cached.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    kind: Kind,
+    detail: String,
+    members: Map<String, Value>,
+    retry_after: Option<Duration>,
+}
+
+impl Problem {
+    /// A problem with what happened and what to do, in words.
+    pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into(), members: Map::new(), retry_after: None }
+    }
+
+    /// Adds a member to the document. What cannot be written as JSON is left as null.
+    pub fn with(mut self, key: &'static str, value: impl Serialize) -> Self {
+        debug_assert!(!["type", "title", "status", "detail"].contains(&key), "{key} is taken");
+        self.members.insert(key.into(), serde_json::to_value(value).unwrap_or(Value::Null));
+        self
+    }
+
+    /// Tells when to ask again: `Retry-After` in whole seconds, rounded up, at least 1.
+    pub fn retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
+    }
+
+    /// What went wrong.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = self.kind.status();
+        let mut response = Document {
+            r#type: &format!("/problems/{}", self.kind.slug()),
+            title: self.kind.title(),
+            status: status.as_u16(),
+            detail: &self.detail,
+            members: &self.members,
+        }
+        .answer(status);
+        let headers = response.headers_mut();
+        if self.kind == Kind::Unauthenticated {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        let unavailable = status == StatusCode::SERVICE_UNAVAILABLE;
+        if let Some(after) = self.retry_after.or(unavailable.then_some(Duration::ZERO)) {
+            let seconds = after.as_millis().div_ceil(1000).clamp(1, u128::from(u32::MAX));
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds as u32));
+        }
+        response
+    }
+}
+
+/// The answer to a path that no route knows.
+pub async fn no_such_path() -> Problem {
+    Problem::new(Kind::NotFound, "nothing is served at this path")
+}
+
+/// The answer to a method that a path does not know: 405; the router adds `Allow`.
+pub async fn method_not_allowed() -> Response {
+    let status = StatusCode::METHOD_NOT_ALLOWED;
+    Document {
+        r#type: &format!("/problems/{}", Kind::InvalidRequest.slug()),
+        title: Kind::InvalidRequest.title(),
+        status: status.as_u16(),
+        detail: "this path does not know the method; the header Allow lists those it knows",
+        members: &Map::new(),
+    }
+    .answer(status)
+}
+
+/// The answer to a page of an origin that is not admitted: 403, of no type of its own.
+pub fn forbidden(detail: &str) -> Response {
+    let status = StatusCode::FORBIDDEN;
+    Document {
+        r#type: "about:blank",
+        title: "Forbidden",
+        status: status.as_u16(),
+        detail,
+        members: &Map::new(),
+    }
+    .answer(status)
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    r#type: &'a str,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    #[serde(flatten)]
+    members: &'a Map<String, Value>,
+}
+
+impl Document<'_> {
+    fn answer(&self, status: StatusCode) -> Response {
+        let headers = [
+            (header::CONTENT_TYPE, "application/problem+json"),
+            (header::CACHE_CONTROL, "no-store"),
+        ];
+        (status, headers, Json(self)).into_response()
+    }
+}

@@ -1,0 +1,310 @@
+//! The gate in this process: state in memory, and every effect journalled before the answer.
+
+mod checkpoint;
+mod effect;
+mod journal;
+mod outbox;
+mod round;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use sale::grant::Claim;
+use sale::id::{BatchId, BuyerId, InstallId, RoundId, TicketId};
+use sale::order::Batch;
+use sale::terms::{Restock, Terms};
+use sale::ticket::TicketState;
+
+use super::{Figures, GateError, Grants, Settlement, Slot, Snapshot};
+use crate::clock;
+use effect::{Counters, Effect};
+use journal::Journal;
+use round::Round;
+
+/// The bounds of the local gate.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Orders that the outbox of a round holds; at the bound nothing more is granted.
+    pub outbox_most: usize,
+    /// When a batch is overdue first.
+    pub resend_after: Duration,
+    /// The longest step between two sends of a batch; steps double up to it.
+    pub resend_most: Duration,
+    /// Bytes of journal after which a checkpoint is taken, if the last one was not larger.
+    pub checkpoint_after: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            outbox_most: 200_000,
+            resend_after: Duration::from_secs(5),
+            resend_most: Duration::from_secs(60),
+            checkpoint_after: 64 << 20,
+        }
+    }
+}
+
+/// The gate in this process. Clones share it.
+#[derive(Clone)]
+pub struct LocalGate(Arc<Inner>);
+
+struct Inner {
+    install: InstallId,
+    settings: Settings,
+    rounds: Arc<Rounds>,
+    journal: Journal,
+}
+
+/// The live rounds.
+#[derive(Default)]
+struct Rounds(RwLock<HashMap<Slot, Arc<Mutex<Round>>>>);
+
+impl Rounds {
+    fn find(&self, slot: Slot) -> Result<Arc<Mutex<Round>>, GateError> {
+        let rounds = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        rounds.get(&slot).cloned().ok_or(GateError::NotWarm(slot.round))
+    }
+
+    fn slots(&self) -> Vec<Slot> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+    }
+}
+
+/// A panic while a round is changed leaves it in doubt, and what is in doubt must not grant.
+fn locked(round: &Mutex<Round>) -> MutexGuard<'_, Round> {
+    round.lock().expect("a round whose change was cut short by a panic is not used again")
+}
+
+impl LocalGate {
+    /// Opens the gate's file and rebuilds its rounds. Every batch of the outbox is due at once.
+    pub async fn open(
+        path: &Path,
+        install: InstallId,
+        settings: Settings,
+    ) -> Result<Self, GateError> {
+        let rounds = Arc::new(Rounds::default());
+        let journal =
+            Journal::open(path, install, rounds.clone(), settings.checkpoint_after).await?;
+        Ok(Self(Arc::new(Inner { install, settings, rounds, journal })))
+    }
+
+    pub(super) async fn grant(
+        &self,
+        slot: Slot,
+        id: BatchId,
+        claims: &[Claim],
+    ) -> Result<Grants, GateError> {
+        let Inner { install, settings, rounds, journal } = &*self.0;
+        journal.accepts()?;
+        let round = rounds.find(slot)?;
+        let now = clock::now();
+        let (answers, batch, seen) = {
+            let mut round = locked(&round);
+            round.is_live()?;
+            let (answers, orders) = round.grant(claims, settings, now);
+            let batch = if orders.is_empty() {
+                None
+            } else {
+                let batch = Batch::new(*install, id, round.next_sequence(), orders)
+                    .expect("all claims of a call belong to one slot");
+                let batch = Arc::new(batch);
+                round.outbox.insert(batch.clone(), settings.resend_after);
+                let counters = round.counters;
+                round.seen = journal.append(&[Effect::Granted { counters, batch: batch.clone() }]);
+                Some(batch)
+            };
+            (answers, batch, round.seen)
+        };
+        journal.flushed(seen).await?;
+        Ok(Grants { answers, batch, now })
+    }
+
+    pub(super) async fn settle(
+        &self,
+        slot: Slot,
+        settlements: &[Settlement],
+        decided: &[BatchId],
+    ) -> Result<(), GateError> {
+        self.change(slot, |round| {
+            let settlements: Vec<_> =
+                settlements.iter().filter(|new| round.settle(new)).cloned().collect();
+            let decided: Vec<_> =
+                decided.iter().filter(|batch| round.outbox.remove(**batch)).copied().collect();
+            let changed = !settlements.is_empty() || !decided.is_empty();
+            let effect = changed.then(|| {
+                round.next_sequence();
+                Effect::Settled {
+                    slot: slot.into(),
+                    counters: round.counters,
+                    settlements,
+                    decided,
+                }
+            });
+            (effect, ())
+        })
+        .await
+    }
+
+    pub(super) async fn read(
+        &self,
+        slot: Slot,
+        tickets: &[(TicketId, BuyerId)],
+    ) -> Result<Vec<Option<TicketState>>, GateError> {
+        self.look(slot, |round| {
+            tickets.iter().map(|(ticket, buyer)| round.find(*ticket, buyer)).collect()
+        })
+        .await
+    }
+
+    pub(super) async fn resend(
+        &self,
+        slot: Slot,
+        most: usize,
+    ) -> Result<Vec<Arc<Batch>>, GateError> {
+        let Settings { resend_after, resend_most, .. } = self.0.settings;
+        self.look(slot, |round| round.outbox.take_overdue(most, resend_after, resend_most)).await
+    }
+
+    pub(super) async fn warm(&self, snapshot: Snapshot) -> Result<bool, GateError> {
+        let Inner { rounds, journal, .. } = &*self.0;
+        journal.accepts()?;
+        let slot = Slot::first(snapshot.terms.round);
+        let (warmed, seen) = {
+            let mut rounds = rounds.0.write().unwrap_or_else(PoisonError::into_inner);
+            match rounds.get(&slot) {
+                Some(live) => (false, locked(live).seen),
+                None => {
+                    let mut round = Round::from_snapshot(snapshot);
+                    round.seen = journal.append(&round.effects());
+                    let seen = round.seen;
+                    rounds.insert(slot, Arc::new(Mutex::new(round)));
+                    (true, seen)
+                }
+            }
+        };
+        journal.flushed(seen).await?;
+        Ok(warmed)
+    }
+
+    pub(super) async fn set_terms(&self, terms: Terms) -> Result<(), GateError> {
+        self.change(Slot::first(terms.round), |round| {
+            let newer = terms.version > round.terms.version;
+            if newer {
+                round.terms = terms.clone();
+            }
+            (newer.then(|| Effect::Terms(terms.clone())), ())
+        })
+        .await
+    }
+
+    pub(super) async fn restock(
+        &self,
+        slot: Slot,
+        key: &str,
+        change: &Restock,
+    ) -> Result<i32, GateError> {
+        self.change(slot, |round| {
+            if let Some(applied) = round.restocks.get(key) {
+                return (None, *applied);
+            }
+            let applied = round.restock(key, *change.get());
+            round.next_sequence();
+            let counters = round.counters;
+            let slot = slot.into();
+            (Some(Effect::Restocked { slot, counters, key: key.to_owned(), applied }), applied)
+        })
+        .await
+    }
+
+    pub(super) async fn figures(&self, slot: Slot) -> Result<Figures, GateError> {
+        self.look(slot, |round| Figures {
+            terms: round.terms.clone(),
+            available: round.counters.available,
+            held: round.counters.held,
+            sold: round.counters.sold,
+            undecided: round.outbox.orders(),
+            sequence: round.counters.sequence,
+        })
+        .await
+    }
+
+    pub(super) async fn retire(&self, round: RoundId) -> Result<(), GateError> {
+        let slot = Slot::first(round);
+        let retired = self
+            .change(slot, |round| {
+                round.retired = true;
+                (Some(Effect::Retired { slot: slot.into() }), ())
+            })
+            .await;
+        match retired {
+            Ok(()) => {}
+            Err(GateError::NotWarm(_)) => return Ok(()),
+            Err(error @ (GateError::Unavailable(_) | GateError::NotKnown)) => return Err(error),
+        }
+        self.0.rounds.0.write().unwrap_or_else(PoisonError::into_inner).remove(&slot);
+        Ok(())
+    }
+
+    pub(super) async fn probe(&self) -> Result<(), GateError> {
+        let journal = &self.0.journal;
+        journal.accepts()?;
+        journal.flushed(journal.append(&[Effect::Probe])).await
+    }
+
+    pub(super) async fn close(&self) {
+        self.0.journal.close().await;
+    }
+
+    /// Changes a round, journals the effect, and answers when the effect, and all that the
+    /// answer rests on, is on disk.
+    async fn change<T>(
+        &self,
+        slot: Slot,
+        change: impl FnOnce(&mut Round) -> (Option<Effect>, T),
+    ) -> Result<T, GateError> {
+        let Inner { rounds, journal, .. } = &*self.0;
+        journal.accepts()?;
+        let round = rounds.find(slot)?;
+        let (answer, seen) = {
+            let mut round = locked(&round);
+            round.is_live()?;
+            let (effect, answer) = change(&mut round);
+            if let Some(effect) = effect {
+                round.seen = journal.append(&[effect]);
+            }
+            (answer, round.seen)
+        };
+        journal.flushed(seen).await?;
+        Ok(answer)
+    }
+
+    /// Looks at a round, and answers when all that was seen is on disk.
+    async fn look<T>(
+        &self,
+        slot: Slot,
+        look: impl FnOnce(&mut Round) -> T,
+    ) -> Result<T, GateError> {
+        let Inner { rounds, journal, .. } = &*self.0;
+        let round = rounds.find(slot)?;
+        let (answer, seen) = {
+            let mut round = locked(&round);
+            round.is_live()?;
+            (look(&mut round), round.seen)
+        };
+        journal.flushed(seen).await?;
+        Ok(answer)
+    }
+}
+
+impl Counters {
+    fn of(snapshot: &Snapshot) -> Self {
+        let mut counters = Self { available: snapshot.available, held: 0, sold: 0, sequence: 0 };
+        for ticket in &snapshot.tickets {
+            counters.add(&ticket.state);
+        }
+        counters
+    }
+}

@@ -1,0 +1,87 @@
+//! The outbox of a round: batches that the ledger has not decided yet.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sale::id::BatchId;
+use sale::order::Batch;
+
+/// Batches by id, and by when they are overdue. What it costs to find the overdue ones does
+/// not grow with those that are not.
+#[derive(Default)]
+pub(super) struct Outbox {
+    entries: HashMap<BatchId, Entry>,
+    due: BTreeSet<(Instant, BatchId)>,
+    orders: usize,
+}
+
+struct Entry {
+    batch: Arc<Batch>,
+    due_at: Instant,
+    step: Duration,
+}
+
+impl Outbox {
+    /// Keeps a batch; it is overdue after `step`.
+    pub(super) fn insert(&mut self, batch: Arc<Batch>, step: Duration) {
+        self.put(batch, Instant::now() + step, step);
+    }
+
+    /// Keeps a batch that was read from the journal: due at once.
+    pub(super) fn restore(&mut self, batch: Arc<Batch>) {
+        self.put(batch, Instant::now(), Duration::ZERO);
+    }
+
+    fn put(&mut self, batch: Arc<Batch>, due_at: Instant, step: Duration) {
+        let id = batch.id;
+        self.remove(id);
+        self.orders += batch.orders().len();
+        self.due.insert((due_at, id));
+        self.entries.insert(id, Entry { batch, due_at, step });
+    }
+
+    /// Drops a decided batch. Answers whether it was there.
+    pub(super) fn remove(&mut self, id: BatchId) -> bool {
+        let Some(entry) = self.entries.remove(&id) else { return false };
+        self.due.remove(&(entry.due_at, id));
+        self.orders -= entry.batch.orders().len();
+        true
+    }
+
+    /// Hands out what is overdue and stamps it, so that nobody else sends it this step.
+    pub(super) fn take_overdue(
+        &mut self,
+        most: usize,
+        first: Duration,
+        longest: Duration,
+    ) -> Vec<Arc<Batch>> {
+        let now = Instant::now();
+        let mut taken = Vec::new();
+        while taken.len() < most
+            && let Some((due_at, id)) = self.due.first().copied()
+            && due_at <= now
+        {
+            self.due.pop_first();
+            taken.push(id);
+        }
+        let stamp = |id| {
+            let entry = self.entries.get_mut(&id)?;
+            entry.step = (entry.step * 2).clamp(first, longest);
+            entry.due_at = now + entry.step;
+            self.due.insert((entry.due_at, id));
+            Some(entry.batch.clone())
+        };
+        taken.into_iter().filter_map(stamp).collect()
+    }
+
+    /// The orders in all batches.
+    pub(super) fn orders(&self) -> usize {
+        self.orders
+    }
+
+    /// All batches.
+    pub(super) fn batches(&self) -> Vec<Arc<Batch>> {
+        self.entries.values().map(|entry| entry.batch.clone()).collect()
+    }
+}

@@ -1,0 +1,433 @@
+//! The ledger: the truth at rest. It decides orders, and keeps sales, rounds and tickets.
+
+pub mod split;
+pub mod sqlite;
+
+use sale::decide::Deadline;
+use sale::id::{BuyerId, InstallId, RoundId, SaleId, Salt, TicketId};
+use sale::order::OrderV1;
+use sale::status::Reason;
+use sale::terms::{NewSale, Restock, SaleName, Terms, Window};
+use sale::ticket::Ticket;
+use sale::time::Timestamp;
+use sale::units::Units;
+
+use crate::gate::Snapshot;
+use sqlite::SqliteLedger;
+
+/// The ledger, on one of its engines.
+#[derive(Clone)]
+pub enum Ledger {
+    /// One file of this machine.
+    Sqlite(SqliteLedger),
+}
+
+/// Why a call of the ledger was not answered. In both cases nothing of it was committed.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The ledger cannot be reached or cannot write: the same call may succeed later.
+    #[error("the ledger is not available: {0}")]
+    Unavailable(String),
+    /// The ledger refuses this very call; trying it again unchanged will fail again.
+    #[error("the ledger refused: {0}")]
+    Refused(String),
+}
+
+/// A sale with its present round, as the ledger's rows say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sale {
+    /// The merchant's id for it.
+    pub id: SaleId,
+    /// What buyers read.
+    pub name: SaleName,
+    /// The present round.
+    pub round: RoundId,
+    /// Keys the ticket ids of the round.
+    pub salt: Salt,
+    /// Units for one buyer.
+    pub limit: Units,
+    /// When claims are granted.
+    pub window: Window,
+    /// Closed by hand.
+    pub closed: bool,
+    /// Counts the changes of the terms.
+    pub terms_version: u32,
+    /// Counts the rebuilds of the round's gate.
+    pub incarnation: u32,
+    /// Closed, decided, and no longer in the gate: the ledger alone answers for it.
+    pub retired: bool,
+}
+
+impl Sale {
+    /// What the gate applies.
+    pub fn terms(&self) -> Terms {
+        Terms {
+            sale: self.id.clone(),
+            round: self.round,
+            limit: self.limit,
+            window: self.window,
+            closed: self.closed,
+            version: self.terms_version,
+        }
+    }
+}
+
+/// What became of a request to create a sale.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Creation {
+    /// It was created.
+    Created(Sale),
+    /// It was created before, by the same request.
+    Same(Sale),
+    /// Another sale has this id.
+    Differs,
+}
+
+/// A change of a sale that does not touch its stock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Amendment {
+    /// Other words for buyers.
+    Name(SaleName),
+    /// No more claims.
+    Close,
+    /// Another window, while the sale is upcoming.
+    Window {
+        /// `None` leaves it.
+        opens_at: Option<Timestamp>,
+        /// `None` leaves it.
+        closes_at: Option<Timestamp>,
+    },
+}
+
+/// What became of an [`Amendment`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Amended {
+    /// It stands, now or since before.
+    Done(Sale),
+    /// There is no such sale.
+    Unknown,
+    /// The window of a sale that has opened or is closed cannot be moved.
+    NotUpcoming,
+    /// The window would be empty.
+    EmptyWindow,
+}
+
+/// A change of stock, known by its key, on its way through ledger and gate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestockRow {
+    /// The round.
+    pub round: RoundId,
+    /// Applied once a key.
+    pub key: String,
+    /// What was asked for.
+    pub change: Restock,
+    /// What was applied in both; `None` as long as it is not finished. Upwards the ledger
+    /// applies at [`Ledger::begin_restock`], downwards at [`Ledger::finish_restock`].
+    pub applied: Option<i32>,
+}
+
+/// What became of the begin of a change of stock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RestockBegun {
+    /// This row stands, now or since before.
+    Stands(RestockRow),
+    /// The key was used for another change.
+    KeyReused,
+    /// The stock would leave its bounds, or the round has had [`RESTOCKS_A_ROUND`] changes.
+    OutOfBounds,
+}
+
+/// The most changes of stock in one round. At the bound a further one is refused.
+pub const RESTOCKS_A_ROUND: usize = 1000;
+
+/// What the ledger says of one order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// The ticket as it stands now, by this call or since before.
+    Stands {
+        /// The buyer.
+        buyer: BuyerId,
+        /// The ticket in its present state.
+        ticket: Ticket,
+    },
+    /// The ticket stands for another buyer. This cannot happen unless ids or messages were
+    /// tampered with; nothing was written.
+    Foreign(TicketId),
+    /// Trying this order alone failed: it is to be set aside, with what the engine said.
+    Failed(OrderV1, String),
+}
+
+/// A ticket with its buyer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Who holds it.
+    pub buyer: BuyerId,
+    /// The ticket.
+    pub ticket: Ticket,
+}
+
+/// Which tickets to list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatusFilter {
+    /// Confirmed ones.
+    Confirmed,
+    /// Rejected ones.
+    Rejected,
+}
+
+/// The counts of a round in the ledger: stock = available + sold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// Units that the round has had in all.
+    pub stock: u32,
+    /// Units that are not confirmed for anybody.
+    pub available: u32,
+    /// Tickets that were rejected.
+    pub rejected: u64,
+}
+
+impl Counts {
+    /// Units that are confirmed.
+    pub fn sold(&self) -> u32 {
+        self.stock - self.available
+    }
+}
+
+/// An order that could not be processed and waits, for its next try or for an operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetAside {
+    /// The order.
+    pub order: OrderV1,
+    /// Tries so far.
+    pub attempts: u32,
+    /// When it is tried next; `None` when it is parked.
+    pub retry_at: Option<Timestamp>,
+    /// What the engine said last.
+    pub error: String,
+    /// An operator wants it rejected.
+    pub reject: bool,
+}
+
+/// Waiting before the 2nd, 3rd and 4th try of an order; after the last it is parked.
+pub const RETRIES_AFTER: [std::time::Duration; 3] = [
+    std::time::Duration::from_secs(5),
+    std::time::Duration::from_secs(10),
+    std::time::Duration::from_secs(30),
+];
+
+/// An order that a worker has taken up again, the try already counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retry {
+    /// The order.
+    pub order: OrderV1,
+    /// To be rejected with this reason instead of decided.
+    pub reject: Option<Reason>,
+}
+
+macro_rules! dispatch {
+    ($self:ident, $engine:ident => $call:expr) => {
+        match $self {
+            Self::Sqlite($engine) => $call.await,
+        }
+    };
+}
+
+impl Ledger {
+    /// The database's id, drawn by its first migration.
+    pub fn install(&self) -> InstallId {
+        match self {
+            Self::Sqlite(ledger) => ledger.install(),
+        }
+    }
+
+    /// Creates a sale with its first round, once.
+    pub async fn create(&self, sale: &NewSale) -> Result<Creation, LedgerError> {
+        dispatch!(self, ledger => ledger.create(sale))
+    }
+
+    /// One sale.
+    pub async fn sale(&self, id: &SaleId) -> Result<Option<Sale>, LedgerError> {
+        dispatch!(self, ledger => ledger.sale(id))
+    }
+
+    /// The sale that a round belongs to.
+    pub async fn sale_of(&self, round: RoundId) -> Result<Option<Sale>, LedgerError> {
+        dispatch!(self, ledger => ledger.sale_of(round))
+    }
+
+    /// Every sale that is not retired, and the newest retired ones, at most `most` in all:
+    /// those that are not retired first, the newest first.
+    pub async fn sales(&self, most: u32) -> Result<Vec<Sale>, LedgerError> {
+        dispatch!(self, ledger => ledger.sales(most))
+    }
+
+    /// Changes a sale's words, window or state. `now` is the gate's clock.
+    pub async fn amend(
+        &self,
+        id: &SaleId,
+        amendment: &Amendment,
+        now: Timestamp,
+    ) -> Result<Amended, LedgerError> {
+        dispatch!(self, ledger => ledger.amend(id, amendment, now))
+    }
+
+    /// Writes down the intent to change the stock; upwards the units are in the ledger with it.
+    pub async fn begin_restock(
+        &self,
+        round: RoundId,
+        key: &str,
+        change: &Restock,
+    ) -> Result<RestockBegun, LedgerError> {
+        dispatch!(self, ledger => ledger.begin_restock(round, key, change))
+    }
+
+    /// Writes down what the gate applied; downwards the units leave the ledger with it.
+    pub async fn finish_restock(
+        &self,
+        round: RoundId,
+        key: &str,
+        applied: i32,
+    ) -> Result<(), LedgerError> {
+        dispatch!(self, ledger => ledger.finish_restock(round, key, applied))
+    }
+
+    /// Changes of stock that were begun and not finished, of rounds that are not retired.
+    pub async fn unfinished_restocks(&self) -> Result<Vec<RestockRow>, LedgerError> {
+        dispatch!(self, ledger => ledger.unfinished_restocks())
+    }
+
+    /// Decides orders, in their order, each at most once: what already stands is answered from
+    /// there. All that can be decided is committed when this returns; an order that fails on
+    /// its own comes back as [`Decision::Failed`] and delays nobody. One decision an order,
+    /// doubles in `orders` included once.
+    pub async fn decide(
+        &self,
+        orders: &[OrderV1],
+        deadline: &DeadlineFrom,
+        now: Timestamp,
+    ) -> Result<Vec<Decision>, LedgerError> {
+        dispatch!(self, ledger => split::decide(ledger, orders, deadline, now))
+    }
+
+    /// Rejects one order that has no verdict yet; one that has keeps it.
+    pub async fn reject(
+        &self,
+        order: &OrderV1,
+        reason: Reason,
+        now: Timestamp,
+    ) -> Result<Decision, LedgerError> {
+        dispatch!(self, ledger => ledger.reject(order, reason, now))
+    }
+
+    /// The tickets that stand, `None` for those that do not.
+    pub async fn read(&self, tickets: &[TicketId]) -> Result<Vec<Option<Row>>, LedgerError> {
+        dispatch!(self, ledger => ledger.read(tickets))
+    }
+
+    /// Tickets of a round in the order of their ids, after `after`, at most `most`.
+    pub async fn tickets(
+        &self,
+        round: RoundId,
+        status: Option<StatusFilter>,
+        after: Option<TicketId>,
+        most: u32,
+    ) -> Result<Vec<Row>, LedgerError> {
+        dispatch!(self, ledger => ledger.tickets(round, status, after, most))
+    }
+
+    /// The counts of a round.
+    pub async fn counts(&self, round: RoundId) -> Result<Option<Counts>, LedgerError> {
+        dispatch!(self, ledger => ledger.counts(round))
+    }
+
+    /// One consistent view of a round, to load a gate from.
+    pub async fn snapshot(&self, round: RoundId) -> Result<Option<Snapshot>, LedgerError> {
+        dispatch!(self, ledger => ledger.snapshot(round))
+    }
+
+    /// Marks a round as answered for by the ledger alone.
+    pub async fn retire(&self, round: RoundId) -> Result<(), LedgerError> {
+        dispatch!(self, ledger => ledger.retire(round))
+    }
+
+    /// Says that a worker has reached the ledger, and learns since when it has been within
+    /// reach: the begin of the present run of contacts that are at most `gap` apart.
+    pub async fn contact(
+        &self,
+        now: Timestamp,
+        gap: std::time::Duration,
+    ) -> Result<Timestamp, LedgerError> {
+        dispatch!(self, ledger => ledger.contact(now, gap))
+    }
+
+    /// Sets orders aside that failed on their own: each is tried again after the first of
+    /// [`RETRIES_AFTER`]. One that is set aside already stays as it is.
+    pub async fn set_aside(
+        &self,
+        failed: &[(OrderV1, String)],
+        now: Timestamp,
+    ) -> Result<(), LedgerError> {
+        dispatch!(self, ledger => ledger.set_aside(failed, now))
+    }
+
+    /// Takes up orders whose next try is due, whose deadline has passed, or that an operator
+    /// wants rejected; at most `most`. The try is counted before this returns, and the next
+    /// one (or parking) stands already, so that a crash in the middle of it has been counted.
+    pub async fn take_due(
+        &self,
+        deadline: &DeadlineFrom,
+        now: Timestamp,
+        most: u32,
+    ) -> Result<Vec<Retry>, LedgerError> {
+        dispatch!(self, ledger => ledger.take_due(deadline, now, most))
+    }
+
+    /// Writes down what the engine said of a try that failed.
+    pub async fn note_failure(&self, ticket: TicketId, error: &str) -> Result<(), LedgerError> {
+        dispatch!(self, ledger => ledger.note_failure(ticket, error))
+    }
+
+    /// Orders that are set aside, by ticket, after `after`, at most `most`.
+    pub async fn aside(
+        &self,
+        after: Option<TicketId>,
+        most: u32,
+    ) -> Result<Vec<SetAside>, LedgerError> {
+        dispatch!(self, ledger => ledger.aside(after, most))
+    }
+
+    /// Asks the worker to try a parked order again from the start of the ladder, or to reject
+    /// it. Answers whether it was there.
+    pub async fn release(
+        &self,
+        ticket: TicketId,
+        reject: bool,
+        now: Timestamp,
+    ) -> Result<bool, LedgerError> {
+        dispatch!(self, ledger => ledger.release(ticket, reject, now))
+    }
+
+    /// Tries the path of a verdict: a transaction that writes, and commits.
+    pub async fn probe(&self) -> Result<(), LedgerError> {
+        dispatch!(self, ledger => ledger.probe())
+    }
+
+    /// Ends the ledger's connections.
+    pub async fn close(&self) {
+        dispatch!(self, ledger => ledger.close())
+    }
+}
+
+/// Since when the ledger has been within reach; each round brings its own `answer_within`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeadlineFrom {
+    /// See [`Ledger::contact`].
+    pub reachable_since: Timestamp,
+}
+
+impl DeadlineFrom {
+    /// The deadline of a round.
+    pub fn of(&self, answer_within: std::time::Duration) -> Deadline {
+        Deadline { answer_within, reachable_since: self.reachable_since }
+    }
+}

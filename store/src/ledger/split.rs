@@ -1,0 +1,35 @@
+//! Splitting: a batch that fails is halved until the bad order is alone, so that one bad order
+//! delays nobody.
+
+use sale::order::OrderV1;
+use sale::time::Timestamp;
+
+use super::sqlite::SqliteLedger;
+use super::{DeadlineFrom, Decision, LedgerError};
+
+/// Decides all orders, each batch that the engine refuses in halves.
+pub(super) async fn decide(
+    ledger: &SqliteLedger,
+    orders: &[OrderV1],
+    deadline: &DeadlineFrom,
+    now: Timestamp,
+) -> Result<Vec<Decision>, LedgerError> {
+    let mut decisions = Vec::with_capacity(orders.len());
+    let mut parts = vec![orders];
+    while let Some(part) = parts.pop() {
+        match ledger.decide(part, deadline, now).await {
+            Ok(decided) => decisions.extend(decided),
+            Err(unavailable @ LedgerError::Unavailable(_)) => return Err(unavailable),
+            Err(LedgerError::Refused(error)) => match part {
+                [] => {}
+                [order] => decisions.push(Decision::Failed(order.clone(), error)),
+                [_, _, ..] => {
+                    let (first, second) = part.split_at(part.len() / 2);
+                    parts.push(second);
+                    parts.push(first);
+                }
+            },
+        }
+    }
+    Ok(decisions)
+}

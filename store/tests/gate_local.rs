@@ -1,0 +1,246 @@
+//! The local gate: the contract of every gate, and what its journal adds.
+
+#[path = "contract/gate.rs"]
+mod contract;
+
+use std::path::Path;
+use std::time::Duration;
+
+use contract::{Round, fresh_batch};
+use sale::grant::Answer;
+use sale::id::InstallId;
+use sale::status::{Move, Reason};
+use sale::terms::Restock;
+use store::gate::local::{LocalGate, Settings};
+use store::gate::{Gate, GateError};
+
+const INSTALL: InstallId = InstallId([1; 16]);
+
+async fn open_with(folder: &Path, settings: Settings) -> Gate {
+    let gate = LocalGate::open(&folder.join("gate.db"), INSTALL, settings).await;
+    Gate::Local(gate.unwrap())
+}
+
+async fn open(folder: &Path) -> Gate {
+    open_with(folder, Settings::default()).await
+}
+
+macro_rules! contract {
+    ($($name:ident),* $(,)?) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            let folder = tempfile::tempdir().unwrap();
+            let gate = open(folder.path()).await;
+            contract::$name(gate.clone()).await;
+            gate.close().await;
+        }
+    )*};
+}
+
+contract!(
+    a_grant_is_stock_record_and_outbox_in_one,
+    a_retry_finds_its_ticket,
+    claims_of_one_call_see_each_other,
+    the_same_buyer_twice_takes_one_unit_of_one,
+    refusals_have_answers_of_their_own,
+    a_crowd_gets_exactly_the_stock,
+    a_round_that_is_not_loaded_says_so,
+    terms_move_forward_only_and_never_touch_stock,
+    a_second_rejection_returns_nothing,
+    a_forgotten_ticket_takes_its_units_as_a_debt,
+    the_outbox_keeps_what_is_undecided,
+    restock_applies_once_a_key,
+    warming_never_overwrites_a_live_round,
+    a_retired_round_is_gone,
+    a_read_by_another_buyer_finds_nothing,
+    a_probe_changes_nothing,
+);
+
+/// Copies the files as they lie there while the gate lives: what a kill -9 would leave.
+fn copy_as_a_crash_would(from: &Path, to: &Path) {
+    for file in ["gate.db", "gate.db-wal"] {
+        std::fs::copy(from.join(file), to.join(file)).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_answered_survives_a_crash_and_the_outbox_is_due_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let gate = open(folder.path()).await;
+    let mut round = Round::warm(&gate, 10, 1).await;
+    let claims = ["ada", "bob", "cleo"].map(|buyer| round.claim(buyer, "", 1));
+    let first = round.grant(&claims[..2]).await;
+    let second = round.grant(&claims[2..]).await;
+    let Answer::Granted(state) = first.answers[0] else { panic!("granted") };
+    let rejected = round.verdict(&claims[0], &state, Move::Reject(Reason::Deadline));
+    let first_batch = first.batch.unwrap().id;
+    gate.settle(round.slot, std::slice::from_ref(&rejected), &[first_batch]).await.unwrap();
+    gate.restock(round.slot, "k", &Restock::new(5).unwrap()).await.unwrap();
+    round.stock += 5;
+    let before = round.audit().await;
+
+    let crashed = tempfile::tempdir().unwrap();
+    copy_as_a_crash_would(folder.path(), crashed.path());
+    gate.close().await;
+    round.gate = open(crashed.path()).await;
+    assert_eq!(round.audit().await, before);
+    let overdue = round.gate.resend(round.slot, 10).await.unwrap();
+    assert_eq!(overdue, [second.batch.unwrap()]);
+    assert!(round.gate.resend(round.slot, 10).await.unwrap().is_empty(), "once a step");
+    let again = round.grant(&claims).await.answers;
+    assert_eq!(again[0], Answer::Standing(rejected.state));
+    assert!(matches!(again[2], Answer::Standing(_)));
+    let applied = round.gate.restock(round.slot, "k", &Restock::new(5).unwrap()).await;
+    assert_eq!(applied.unwrap(), 5, "known by its key");
+    assert_eq!(round.audit().await, before);
+    round.gate.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn checkpoints_taken_while_calls_go_on_lose_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings { checkpoint_after: 2_000, ..Settings::default() };
+    let gate = open_with(folder.path(), settings.clone()).await;
+    let mut round = Round::warm(&gate, 400, 2).await;
+    let crashed = tempfile::tempdir().unwrap();
+    let mut crashes = 0;
+    for n in 0..200 {
+        let claims = [round.claim(&format!("b{n}"), "", 1), round.claim(&format!("c{n}"), "", 1)];
+        let grants = round.grant(&claims).await;
+        if n % 2 == 0 {
+            let Answer::Granted(state) = grants.answers[0] else { panic!("granted") };
+            let by = if n % 4 == 0 { Move::Confirm } else { Move::Reject(Reason::Deadline) };
+            let verdict = round.verdict(&claims[0], &state, by);
+            let batch = grants.batch.unwrap().id;
+            gate.settle(round.slot, &[verdict], &[batch]).await.unwrap();
+        }
+        if n % 20 == 19 {
+            let before = round.audit().await;
+            copy_as_a_crash_would(folder.path(), crashed.path());
+            let reopened = open_with(crashed.path(), settings.clone()).await;
+            let mirror = Round { gate: reopened, slot: round.slot, stock: round.stock };
+            assert_eq!(mirror.audit().await, before);
+            for m in 0..=n {
+                let claim = mirror.claim(&format!("c{m}"), "", 1);
+                let standing = mirror.gate.read(mirror.slot, &[(claim.ticket, claim.buyer)]).await;
+                assert!(standing.unwrap()[0].is_some(), "c{m} was answered");
+            }
+            mirror.gate.close().await;
+            for file in ["gate.db-wal", "gate.db-shm"] {
+                let _ = std::fs::remove_file(crashed.path().join(file));
+            }
+            crashes += 1;
+        }
+    }
+    assert_eq!(crashes, 10);
+    let size = std::fs::metadata(folder.path().join("gate.db")).unwrap().len();
+    gate.close().await;
+    assert!(size < 4 << 20, "old journal is removed: {size} bytes");
+    round.gate = open_with(folder.path(), settings).await;
+    round.audit().await;
+    round.gate.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_retired_round_costs_nothing_at_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let gate = open(folder.path()).await;
+    let round = Round::warm(&gate, 5, 1).await;
+    round.grant(&[round.claim("ada", "", 1)]).await;
+    gate.retire(round.slot.round).await.unwrap();
+    gate.close().await;
+    let gate = open(folder.path()).await;
+    assert!(matches!(gate.figures(round.slot).await, Err(GateError::NotWarm(_))));
+    gate.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_overdue_batch_is_handed_out_once_a_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        resend_after: Duration::ZERO,
+        resend_most: Duration::from_secs(3600),
+        ..Settings::default()
+    };
+    let gate = open_with(folder.path(), settings).await;
+    let round = Round::warm(&gate, 5, 1).await;
+    for buyer in ["ada", "bob", "cleo"] {
+        round.grant(&[round.claim(buyer, "", 1)]).await;
+    }
+    assert_eq!(gate.resend(round.slot, 2).await.unwrap().len(), 2);
+    assert_eq!(
+        gate.resend(round.slot, 9).await.unwrap().len(),
+        3,
+        "a step of zero is over at once"
+    );
+    gate.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn at_the_outboxs_bound_nothing_more_is_granted_until_verdicts_come() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings { outbox_most: 2, ..Settings::default() };
+    let gate = open_with(folder.path(), settings).await;
+    let round = Round::warm(&gate, 5, 1).await;
+    let claims = ["ada", "bob", "cleo"].map(|buyer| round.claim(buyer, "", 1));
+    let grants = round.grant(&claims).await;
+    assert_eq!(grants.answers[2], Answer::OutboxFull);
+    assert_eq!(round.audit().await.available, 3, "the refused one took nothing");
+    gate.settle(round.slot, &[], &[grants.batch.unwrap().id]).await.unwrap();
+    let again = round.grant(&claims[2..]).await;
+    assert!(matches!(again.answers[0], Answer::Granted(_)));
+    gate.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gate_of_another_ledger_or_of_a_newer_format_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    open(folder.path()).await.close().await;
+    let path = folder.path().join("gate.db");
+    let foreign = LocalGate::open(&path, InstallId([2; 16]), Settings::default()).await;
+    let Err(GateError::Unavailable(text)) = foreign else { panic!("a foreign gate opens") };
+    assert!(text.contains("belongs to another ledger"), "{text}");
+    let url = format!("sqlite:{}", path.display());
+    let mut file = <sqlx::SqliteConnection as sqlx::Connection>::connect(&url).await.unwrap();
+    sqlx::query("PRAGMA user_version = 2").execute(&mut file).await.unwrap();
+    sqlx::Connection::close(file).await.unwrap();
+    let newer = LocalGate::open(&path, INSTALL, Settings::default()).await;
+    let Err(GateError::Unavailable(text)) = newer else { panic!("a newer file opens") };
+    assert!(text.contains("newer than this program"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_the_journal_cannot_be_written_nothing_is_granted_and_a_retry_finds_the_grant() {
+    let folder = tempfile::tempdir().unwrap();
+    let gate = open(folder.path()).await;
+    let round = Round::warm(&gate, 5, 1).await;
+    let url = format!("sqlite:{}", folder.path().join("gate.db").display());
+    let mut other = <sqlx::SqliteConnection as sqlx::Connection>::connect(&url).await.unwrap();
+    sqlx::query("BEGIN EXCLUSIVE").execute(&mut other).await.unwrap();
+    let claim = round.claim("ada", "", 1);
+    let once = std::slice::from_ref(&claim);
+    let cut_off = gate.grant(round.slot, fresh_batch(), once).await;
+    assert!(matches!(cut_off, Err(GateError::NotKnown)), "{cut_off:?}");
+    sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
+    let answer = loop {
+        match gate.grant(round.slot, fresh_batch(), once).await {
+            Ok(grants) => break grants.answers[0].clone(),
+            Err(GateError::Unavailable(_) | GateError::NotKnown) => tokio::task::yield_now().await,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert!(matches!(answer, Answer::Standing(_)), "{answer:?}");
+    assert_eq!(round.audit().await.available, 4);
+    gate.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_the_end_nothing_is_taken_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let gate = open(folder.path()).await;
+    let round = Round::warm(&gate, 5, 1).await;
+    gate.close().await;
+    let claim = round.claim("ada", "", 1);
+    let refused = gate.grant(round.slot, fresh_batch(), &[claim]).await;
+    assert!(matches!(refused, Err(GateError::Unavailable(_))), "{refused:?}");
+}

@@ -1,0 +1,52 @@
+//! What can be set, with its defaults.
+
+use std::time::Duration;
+
+/// Sizes and times of the worker.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Orders that are taken together into one transaction of the ledger; the last batch taken
+    /// may exceed it.
+    pub orders_together: usize,
+    /// Between two looks for orders whose next try is due.
+    pub retry_every: Duration,
+    /// Orders taken up in one such look; the others are taken up in the next.
+    pub retries_most: u32,
+    /// Between two contacts with the ledger.
+    pub contact_every: Duration,
+    /// After so long without a contact, the ledger counts as having been away.
+    pub contact_gap: Duration,
+    /// The first pause after the ledger was found away; each further one is twice as long.
+    pub pause_least: Duration,
+    /// The longest pause.
+    pub pause_most: Duration,
+    /// Between two walks of the live rounds.
+    pub tend_every: Duration,
+    /// A change of stock that is unfinished for so long is finished by the worker.
+    pub restock_after: Duration,
+    /// A round that has been closed for so long leaves the gate.
+    pub retire_after: Duration,
+    /// What was begun may take so long to finish after the stop.
+    pub finish_within: Duration,
+    /// How long an answer of [`crate::Worker::ready`] holds.
+    pub probe_every: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            orders_together: 500,
+            retry_every: Duration::from_millis(500),
+            retries_most: 100,
+            contact_every: Duration::from_secs(2),
+            contact_gap: Duration::from_secs(10),
+            pause_least: Duration::from_millis(100),
+            pause_most: Duration::from_secs(5),
+            tend_every: Duration::from_secs(1),
+            restock_after: Duration::from_secs(3),
+            retire_after: Duration::from_secs(600),
+            finish_within: Duration::from_secs(5),
+            probe_every: Duration::from_secs(1),
+        }
+    }
+}
