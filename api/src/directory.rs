@@ -140,7 +140,9 @@ impl Directory {
             Err(error) => Some(error.to_string()),
         };
         match (&last.failed, &failed) {
-            (None, Some(error)) => tracing::warn!(%error, "the sales cannot be read; known ones stay"),
+            (None, Some(error)) => {
+                tracing::warn!(%error, "the sales cannot be read; known ones stay")
+            }
             (Some(_), None) => tracing::info!("the sales can be read again"),
             (None, None) | (Some(_), Some(_)) => {}
         }

@@ -17,7 +17,7 @@ use crate::batcher::Unanswered;
 pub(crate) enum Refusal {
     #[error("the body was refused")]
     Body(Box<Problem>),
-    #[error("{name} {rule}")]
+    #[error("`{name}` {rule}")]
     Field { name: &'static str, rule: String },
     #[error("{0}")]
     Query(String),
@@ -27,8 +27,6 @@ pub(crate) enum Refusal {
     BadBuyer(#[from] BadJwt),
     #[error("the admin key is needed as Authorization: Bearer")]
     NoAdmin,
-    #[error("there is nothing under this address")]
-    UnknownPath,
     #[error("there is no such sale")]
     UnknownSale,
     #[error("no order is set aside under this ticket")]
@@ -95,14 +93,65 @@ impl From<Unanswered> for Refusal {
 
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
-        let problem = |kind| Problem::new(kind, refusal.to_string());
-        match &refusal {
-            Refusal::Body(_) | Refusal::LimitReached(_) => {}
-            
-        }
+        let detail = refusal.to_string();
         match refusal {
             Refusal::Body(problem) => *problem,
-            _ => problem(Kind::Busy),
+            Refusal::Field { .. } | Refusal::Query(_) => Self::new(Kind::InvalidRequest, detail),
+            Refusal::NoBuyer | Refusal::BadBuyer(_) | Refusal::NoAdmin => {
+                Self::new(Kind::Unauthenticated, detail)
+            }
+            Refusal::UnknownSale | Refusal::NotSetAside | Refusal::NoGuests => {
+                Self::new(Kind::NotFound, detail)
+            }
+            Refusal::KeyRequired(_) => Self::new(Kind::RequestIdRequired, detail),
+            Refusal::NotOpen { opens_at, now } => {
+                Self::new(Kind::NotOpen, detail).with("opens_at", opens_at).with("now", now)
+            }
+            Refusal::Closed => Self::new(Kind::Closed, detail),
+            Refusal::SoldOut => Self::new(Kind::SoldOut, detail),
+            Refusal::TooFewLeft(left) => Self::new(Kind::TooFewLeft, detail).with("left", left),
+            Refusal::LimitReached(held) => Self::new(Kind::LimitReached, detail).with("held", held),
+            Refusal::UnitsDiffer(_) => Self::new(Kind::UnitsDiffer, detail),
+            Refusal::Busy | Refusal::OutboxFull => Self::new(Kind::Busy, detail),
+            Refusal::Ending => Self::new(Kind::Unavailable, detail),
+            Refusal::Conflict(_) => Self::new(Kind::Conflict, detail),
+            Refusal::Gate(error) => of_gate(&error),
+            Refusal::Ledger(error) => of_ledger(&error),
         }
+    }
+}
+
+// What an engine says of itself is for the operator; callers learn what to do.
+
+fn of_gate(error: &GateError) -> Problem {
+    match error {
+        GateError::NotWarm(_) => Problem::new(
+            Kind::Recovering,
+            "the sale is not loaded yet; nothing was changed, ask again",
+        ),
+        GateError::Unavailable(_) => {
+            Problem::new(Kind::Unavailable, "no claims are granted at present; ask again")
+        }
+        GateError::NotKnown => Problem::new(
+            Kind::NotKnown,
+            "no answer came in time; ask again with the same Idempotency-Key to find out",
+        ),
+    }
+}
+
+fn of_ledger(error: &LedgerError) -> Problem {
+    match error {
+        LedgerError::Unavailable(_) => tracing::warn!(%error, "a request was not answered"),
+        LedgerError::Refused(_) => tracing::error!(%error, "a request was not answered"),
+    }
+    Problem::new(
+        Kind::Unavailable,
+        "what this needs is stored away and cannot be reached; ask again",
+    )
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        Problem::from(self).into_response()
     }
 }

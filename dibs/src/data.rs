@@ -4,6 +4,9 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
 /// The format of the files in a data folder. An older binary refuses a newer one.
 const FORMAT: u32 = 1;
 

@@ -1,7 +1,7 @@
 //! Who may do what: the admin's key, the secret behind tokens, the keys of buyers' JWTs.
 
 use edge::buyer::{BuyerKeys, KeySource};
-use edge::secrets::Secrets;
+use edge::secrets::{AdminKey, Secrets};
 
 use super::parse;
 use super::setting::section;
@@ -29,27 +29,22 @@ section! {
     }
 }
 
-/// The admin's key: visible ASCII, at least [`AdminKeyText::LEAST`] characters.
+/// The text of the admin's key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AdminKeyText(String);
 
 impl AdminKeyText {
-    /// The fewest characters of a key.
-    pub const LEAST: usize = 16;
-
-    /// Checks the text; it has to fit into a header.
+    /// Checks the text: hard to guess, and it has to fit into a header.
     pub fn new(text: &str) -> Result<Self, String> {
-        let fits = text.len() >= Self::LEAST && text.bytes().all(|byte| byte.is_ascii_graphic());
-        if fits { Ok(Self(text.to_owned())) } else { Err(Self::rule()) }
+        match AdminKey::new(text) {
+            Ok(_) => Ok(Self(text.to_owned())),
+            Err(rule) => Err(rule.to_string()),
+        }
     }
 
     /// The key, to be sent or compared, never to be shown.
     pub fn reveal(&self) -> &str {
         &self.0
-    }
-
-    fn rule() -> String {
-        format!("must be at least {} visible ASCII characters without spaces", Self::LEAST)
     }
 }
 
@@ -63,8 +58,7 @@ impl Keys {
 }
 
 fn secrets(text: &str) -> Result<Secrets, String> {
-    Secrets::parse(text)
-        .map_err(|_| "must be one or more texts of at least 32 bytes, separated by commas".into())
+    Secrets::parse(text).map_err(|error| error.to_string())
 }
 
 fn jwt_keys(text: &str) -> Result<KeySource, String> {

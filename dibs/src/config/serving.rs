@@ -32,12 +32,7 @@ fn origins(text: &str) -> Result<Vec<Origin>, String> {
         .map(str::trim)
         .filter(|origin| !origin.is_empty())
         .map(|origin| {
-            Origin::parse(origin).map_err(|_| {
-                format!(
-                    "must be exact origins such as https://shop.example or \
-                     http://localhost:3000, separated by commas; {origin:?} is none"
-                )
-            })
+            Origin::parse(origin).map_err(|rule| format!("{origin:?} is no origin; each {rule}"))
         })
         .collect()
 }

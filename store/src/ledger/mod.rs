@@ -1,6 +1,6 @@
 //! The ledger: the truth at rest. It decides orders, and keeps sales, rounds and tickets.
 
-pub mod split;
+mod split;
 pub mod sqlite;
 
 use sale::decide::Deadline;
@@ -227,7 +227,7 @@ pub struct Retry {
 macro_rules! dispatch {
     ($self:ident, $engine:ident => $call:expr) => {
         match $self {
-            Self::Sqlite($engine) => $call.await,
+            Self::Sqlite($engine) => $call.await.map_err(LedgerError::from),
         }
     };
 }
@@ -250,7 +250,7 @@ impl Ledger {
         dispatch!(self, ledger => ledger.sale(id))
     }
 
-    /// The sale that a round belongs to.
+    /// The sale that a round belongs to, with that round.
     pub async fn sale_of(&self, round: RoundId) -> Result<Option<Sale>, LedgerError> {
         dispatch!(self, ledger => ledger.sale_of(round))
     }
@@ -414,7 +414,9 @@ impl Ledger {
 
     /// Ends the ledger's connections.
     pub async fn close(&self) {
-        dispatch!(self, ledger => ledger.close())
+        match self {
+            Self::Sqlite(ledger) => ledger.close().await,
+        }
     }
 }
 

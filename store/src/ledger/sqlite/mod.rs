@@ -1,148 +1,145 @@
-//! The ledger in one SQLite file.
-use super::*;
-use crate::gate::Snapshot;
-use sale::id::*;
-use sale::order::OrderV1;
-use sale::status::Reason;
-use sale::terms::*;
+//! The ledger in one SQLite file: one connection writes, a few others read.
+//!
+//! Every write is one `BEGIN IMMEDIATE`, so what it has read cannot change before it commits.
+
+mod aside;
+mod decide;
+mod fault;
+mod restocks;
+mod sales;
+mod tickets;
+
+use std::path::Path;
+use std::time::Duration;
+
+use sale::id::InstallId;
 use sale::time::Timestamp;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{ConnectOptions as _, Connection as _, QueryBuilder, Sqlite, Transaction};
+
+use super::LedgerError;
+pub(in crate::ledger) use fault::Fault;
 
 /// The ledger in one SQLite file.
 #[derive(Clone)]
-pub struct SqliteLedger {}
+pub struct SqliteLedger {
+    install: InstallId,
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+/// How long a call waits for a connection, or for a lock that another process holds.
+const WAIT: Duration = Duration::from_secs(2);
+
+/// Connections that read; a further call waits for one of them, at most [`WAIT`].
+const READERS: u32 = 4;
+
+/// Rows in one statement: the widest has 8 binds a row, and SQLite takes 32,766.
+const ROWS_A_STATEMENT: usize = 2000;
 
 impl SqliteLedger {
-    /// Opens the file.
-    pub async fn open(path: &std::path::Path) -> Result<Self, LedgerError> {
-        todo!()
+    /// Opens the file, makes it if there is none, and brings its tables up to date. A file of a
+    /// newer version, or one whose tables were made by other steps, is refused.
+    pub async fn open(path: &Path) -> Result<Self, LedgerError> {
+        Ok(Self::connect(path).await?)
     }
-    pub(super) fn install(&self) -> InstallId {
-        todo!()
+
+    async fn connect(path: &Path) -> Result<Self, Fault> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(WAIT)
+            .pragma("cache_size", "-65536")
+            .pragma("journal_size_limit", "67108864")
+            .disable_statement_logging();
+        let writer = pool(1).connect_with(options.clone()).await?;
+        sqlx::migrate!("../migrations/sqlite")
+            .run(&writer)
+            .await
+            .map_err(|error| Fault::of_migration(path, error))?;
+        let id: Vec<u8> = sqlx::query_scalar("SELECT id FROM install").fetch_one(&writer).await?;
+        let install = InstallId(fault::readable("install", id.as_slice().try_into())?);
+        let reading = options.pragma("cache_size", "-8192").read_only(true);
+        let readers = pool(READERS).connect_with(reading).await?;
+        Ok(Self { install, writer, readers })
     }
-    pub(super) async fn create(&self, sale: &NewSale) -> Result<Creation, LedgerError> {
-        todo!()
+
+    pub(in crate::ledger) fn install(&self) -> InstallId {
+        self.install
     }
-    pub(super) async fn sale(&self, id: &SaleId) -> Result<Option<Sale>, LedgerError> {
-        todo!()
-    }
-    pub(super) async fn sale_of(&self, round: RoundId) -> Result<Option<Sale>, LedgerError> {
-        todo!()
-    }
-    pub(super) async fn sales(&self, most: u32) -> Result<Vec<Sale>, LedgerError> {
-        todo!()
-    }
-    pub(super) async fn amend(
-        &self,
-        id: &SaleId,
-        amendment: &Amendment,
-        now: Timestamp,
-    ) -> Result<Amended, LedgerError> {
-        todo!()
-    }
-    pub(super) async fn begin_restock(
-        &self,
-        round: RoundId,
-        key: &str,
-        change: &Restock,
-    ) -> Result<RestockBegun, LedgerError> {
-        todo!()
-    }
-    pub(super) async fn finish_restock(
-        &self,
-        round: RoundId,
-        key: &str,
-        applied: i32,
-    ) -> Result<(), LedgerError> {
-        todo!()
-    }
-    pub(super) async fn unfinished_restocks(&self) -> Result<Vec<RestockRow>, LedgerError> {
-        todo!()
-    }
-    pub(super) async fn reject(
-        &self,
-        order: &OrderV1,
-        reason: Reason,
-        now: Timestamp,
-    ) -> Result<Decision, LedgerError> {
-        todo!()
-    }
-    pub(super) async fn read(&self, tickets: &[TicketId]) -> Result<Vec<Option<Row>>, LedgerError> {
-        todo!()
-    }
-    pub(super) async fn tickets(
-        &self,
-        round: RoundId,
-        status: Option<StatusFilter>,
-        after: Option<TicketId>,
-        most: u32,
-    ) -> Result<Vec<Row>, LedgerError> {
-        todo!()
-    }
-    pub(super) async fn counts(&self, round: RoundId) -> Result<Option<Counts>, LedgerError> {
-        todo!()
-    }
-    pub(super) async fn snapshot(&self, round: RoundId) -> Result<Option<Snapshot>, LedgerError> {
-        todo!()
-    }
-    pub(super) async fn retire(&self, round: RoundId) -> Result<(), LedgerError> {
-        todo!()
-    }
-    pub(super) async fn contact(
+
+    pub(in crate::ledger) async fn contact(
         &self,
         now: Timestamp,
-        gap: std::time::Duration,
-    ) -> Result<Timestamp, LedgerError> {
-        todo!()
+        gap: Duration,
+    ) -> Result<Timestamp, Fault> {
+        let mut tx = self.write().await?;
+        let last: Option<(i64, i64)> =
+            sqlx::query_as("SELECT since, seen_at FROM contact").fetch_optional(&mut *tx).await?;
+        let since = match last {
+            None => now,
+            Some((since, seen_at)) => {
+                let seen_at = fault::readable("contact", Timestamp::from_millis(seen_at))?;
+                let since = fault::readable("contact", Timestamp::from_millis(since))?;
+                // A clock that was set back must not leave the run to begin in the future.
+                if now.since(seen_at) > gap { now } else { since.min(now) }
+            }
+        };
+        sqlx::query("INSERT OR REPLACE INTO contact (one, since, seen_at) VALUES (1, ?, ?)")
+            .bind(since.millis())
+            .bind(now.millis())
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(since)
     }
-    pub(super) async fn take_due(
-        &self,
-        deadline: &DeadlineFrom,
-        now: Timestamp,
-        most: u32,
-    ) -> Result<Vec<Retry>, LedgerError> {
-        todo!()
+
+    pub(in crate::ledger) async fn probe(&self) -> Result<(), Fault> {
+        let mut tx = self.write().await?;
+        sqlx::query("UPDATE install SET probes = probes + 1").execute(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(())
     }
-    pub(super) async fn set_aside(
-        &self,
-        failed: &[(OrderV1, String)],
-        now: Timestamp,
-    ) -> Result<(), LedgerError> {
-        todo!()
+
+    pub(in crate::ledger) async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
     }
-    pub(super) async fn note_failure(
-        &self,
-        ticket: TicketId,
-        error: &str,
-    ) -> Result<(), LedgerError> {
-        todo!()
+
+    async fn write(&self) -> Result<Transaction<'static, Sqlite>, Fault> {
+        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
     }
-    pub(super) async fn aside(
-        &self,
-        after: Option<TicketId>,
-        most: u32,
-    ) -> Result<Vec<SetAside>, LedgerError> {
-        todo!()
+}
+
+fn pool(connections: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(WAIT)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        // SQLite itself rolls back when the disk is full or fails; sqlx then takes the
+        // connection to be in a transaction for ever. It is replaced.
+        .before_acquire(|connection, _| {
+            let clean = !connection.is_in_transaction();
+            Box::pin(async move { Ok(clean) })
+        })
+}
+
+/// Appends `(?, ?, …)`.
+fn push_list<'a, T>(query: &mut QueryBuilder<'a, Sqlite>, items: impl Iterator<Item = T>)
+where
+    T: sqlx::Encode<'a, Sqlite> + sqlx::Type<Sqlite> + 'a,
+{
+    query.push("(");
+    let mut list = query.separated(", ");
+    for item in items {
+        list.push_bind(item);
     }
-    pub(super) async fn release(
-        &self,
-        ticket: TicketId,
-        reject: bool,
-        now: Timestamp,
-    ) -> Result<bool, LedgerError> {
-        todo!()
-    }
-    pub(super) async fn probe(&self) -> Result<(), LedgerError> {
-        todo!()
-    }
-    pub(super) async fn close(&self) {
-        todo!()
-    }
-    pub(super) async fn decide(
-        &self,
-        orders: &[OrderV1],
-        deadline: &DeadlineFrom,
-        now: Timestamp,
-    ) -> Result<Vec<Decision>, LedgerError> {
-        todo!()
-    }
+    query.push(")");
 }

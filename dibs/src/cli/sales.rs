@@ -1,0 +1,282 @@
+//! `dibs sale …`
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{Subcommand, ValueEnum};
+use sale::id::SaleId;
+use sale::time::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use ureq::http::Method;
+
+use super::admin::Admin;
+use super::table;
+
+/// What can be done about sales.
+#[derive(Debug, Clone, Subcommand)]
+pub enum SaleCommand {
+    /// Create a sale; the same again changes nothing
+    Create {
+        /// Its id: a-z, 0-9 and -, at most 64 characters
+        #[arg(value_parser = |text: &str| SaleId::new(text))]
+        id: SaleId,
+        /// What buyers read
+        #[arg(long)]
+        name: String,
+        /// Units for all buyers
+        #[arg(long, value_name = "N")]
+        stock: u32,
+        /// Units for one buyer
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        limit: u8,
+        /// When it opens: a time such as 2030-01-31T10:00:00Z, or +30s from the server's now
+        #[arg(long, value_name = "TIME", value_parser = Moment::parse)]
+        opens_at: Moment,
+        /// When it closes, written the same way; +1h is an hour from now
+        #[arg(long, value_name = "TIME", value_parser = Moment::parse)]
+        closes_at: Moment,
+    },
+    /// List the sales with their counts
+    List,
+    /// Show one sale
+    Show {
+        /// Its id
+        #[arg(value_parser = |text: &str| SaleId::new(text))]
+        id: SaleId,
+    },
+    /// Close a sale: no more claims; what is pending gets its result
+    Close {
+        /// Its id
+        #[arg(value_parser = |text: &str| SaleId::new(text))]
+        id: SaleId,
+    },
+    /// List a sale's tickets with their buyers: who won
+    Tickets {
+        /// Its id
+        #[arg(value_parser = |text: &str| SaleId::new(text))]
+        id: SaleId,
+        /// Only these
+        #[arg(long)]
+        status: Option<Status>,
+        /// Print comma-separated values, for spreadsheets
+        #[arg(long, conflicts_with = "json")]
+        csv: bool,
+    },
+}
+
+/// Which tickets to list.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Status {
+    /// Those who won.
+    Confirmed,
+    /// Those who did not.
+    Rejected,
+    /// Orders that were set aside and wait for a verdict.
+    Pending,
+}
+
+/// A time, or a distance from the server's present.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// This one.
+    At(Timestamp),
+    /// So much later than now.
+    In(Duration),
+}
+
+impl Moment {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text.strip_prefix('+') {
+            Some(distance) => humantime::parse_duration(distance)
+                .map(Self::In)
+                .map_err(|_| "must be + and a duration with its unit, such as +30s or +1h".into()),
+            None => Timestamp::parse(text).map(Self::At).map_err(|error| error.to_string()),
+        }
+    }
+
+    fn resolve(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::At(time) => time,
+            Self::In(distance) => now.plus(distance),
+        }
+    }
+}
+
+/// Does what was asked, and prints the answer.
+pub fn run(admin: &Admin, action: SaleCommand, json: bool) -> anyhow::Result<()> {
+    let out = &mut io::stdout().lock();
+    match action {
+        SaleCommand::Create { id, name, stock, limit, opens_at, closes_at } => {
+            let now = now(admin)?;
+            let sale = json!({
+                "id": id, "name": name, "stock": stock, "limit": limit,
+                "opens_at": opens_at.resolve(now), "closes_at": closes_at.resolve(now),
+            });
+            let created = admin.send(Method::POST, "/v1/admin/sales", Some(&sale))?;
+            show(out, &[created], json)
+        }
+        SaleCommand::List => {
+            let listed = admin.get("/v1/admin/sales")?;
+            let sales = listed.get("sales").and_then(Value::as_array).cloned();
+            show(out, &sales.context("the server's answer has no sales")?, json)
+        }
+        SaleCommand::Show { id } => {
+            show(out, &[admin.get(&format!("/v1/admin/sales/{id}"))?], json)
+        }
+        SaleCommand::Close { id } => {
+            let closed = json!({ "closed": true });
+            let path = format!("/v1/admin/sales/{id}");
+            show(out, &[admin.send(Method::PATCH, &path, Some(&closed))?], json)
+        }
+        SaleCommand::Tickets { id, status, csv: true } => {
+            let mut sheet = csv::Writer::from_writer(out);
+            sheet.write_record(HEADING.map(str::to_lowercase))?;
+            tickets(admin, &id, status, |row| Ok(sheet.write_record(columns(row)?)?))?;
+            Ok(sheet.flush()?)
+        }
+        SaleCommand::Tickets { id, status, csv: false } if json => {
+            tickets(admin, &id, status, |row| Ok(writeln!(out, "{row}")?))
+        }
+        SaleCommand::Tickets { id, status, csv: false } => {
+            let mut rows = Vec::new();
+            tickets(admin, &id, status, |row| Ok(rows.push(columns(row)?)))?;
+            Ok(table::write(out, HEADING, &rows)?)
+        }
+    }
+}
+
+fn now(admin: &Admin) -> anyhow::Result<Timestamp> {
+    let now = admin.get("/v1/now")?;
+    let millis = now.get("now").and_then(Value::as_i64).context("the server tells no time")?;
+    Ok(Timestamp::from_millis(millis)?)
+}
+
+#[derive(Deserialize)]
+struct Sale {
+    id: String,
+    name: String,
+    state: String,
+    stock: u32,
+    available: Option<i64>,
+    held: Option<u64>,
+    sold: u64,
+    rejected: u64,
+    limit: u8,
+    opens_at: Timestamp,
+    closes_at: Timestamp,
+}
+
+fn show(out: &mut impl Write, sales: &[Value], json: bool) -> anyhow::Result<()> {
+    if json {
+        let value = match sales {
+            [sale] => serde_json::to_string_pretty(sale)?,
+            sales => serde_json::to_string_pretty(sales)?,
+        };
+        return Ok(writeln!(out, "{value}")?);
+    }
+    let heading = [
+        "ID", "STATE", "STOCK", "AVAILABLE", "HELD", "SOLD", "REJECTED", "LIMIT", "OPENS", "CLOSES",
+        "NAME",
+    ];
+    let count = |count: Option<String>| count.unwrap_or_else(|| "-".to_owned());
+    let rows: Vec<_> = sales
+        .iter()
+        .map(|sale| {
+            let sale = Sale::deserialize(sale).context("the server's answer is no sale")?;
+            Ok([
+                sale.id,
+                sale.state,
+                sale.stock.to_string(),
+                count(sale.available.map(|units| units.to_string())),
+                count(sale.held.map(|units| units.to_string())),
+                sale.sold.to_string(),
+                sale.rejected.to_string(),
+                sale.limit.to_string(),
+                sale.opens_at.to_string(),
+                sale.closes_at.to_string(),
+                sale.name,
+            ])
+        })
+        .collect::<anyhow::Result<_>>()?;
+    Ok(table::write(out, heading, &rows)?)
+}
+
+const HEADING: [&str; 7] =
+    ["TICKET", "BUYER", "UNITS", "STATUS", "REASON", "GRANTED_AT", "DECIDED_AT"];
+
+/// Tickets of one page: the most that the server gives.
+const PAGE: usize = 1000;
+
+#[derive(Deserialize)]
+struct Page {
+    tickets: Vec<Value>,
+    next: Option<String>,
+}
+
+fn tickets(
+    admin: &Admin,
+    sale: &SaleId,
+    status: Option<Status>,
+    mut each: impl FnMut(&Value) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let status = match status {
+        None => "",
+        Some(Status::Confirmed) => "&status=confirmed",
+        Some(Status::Rejected) => "&status=rejected",
+        Some(Status::Pending) => "&status=pending",
+    };
+    let path = format!("/v1/admin/sales/{sale}/tickets?limit={PAGE}{status}");
+    let mut page: Page = serde_json::from_value(admin.get(&path)?)?;
+    loop {
+        page.tickets.iter().try_for_each(&mut each)?;
+        let Some(after) = page.next else { return Ok(()) };
+        page = serde_json::from_value(admin.get(&format!("{path}&after={after}"))?)?;
+    }
+}
+
+#[derive(Deserialize)]
+struct Row {
+    ticket: Ticket,
+    buyer: String,
+}
+
+#[derive(Deserialize)]
+struct Ticket {
+    id: String,
+    units: u8,
+    status: String,
+    reason: Option<String>,
+    granted_at: String,
+    decided_at: Option<String>,
+}
+
+fn columns(row: &Value) -> anyhow::Result<[String; 7]> {
+    let Row { ticket, buyer } = Row::deserialize(row).context("the server's answer is no ticket")?;
+    Ok([
+        ticket.id,
+        buyer,
+        ticket.units.to_string(),
+        ticket.status,
+        ticket.reason.unwrap_or_default(),
+        ticket.granted_at,
+        ticket.decided_at.unwrap_or_default(),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_a_time_with_its_zone_or_a_distance_from_now() {
+        let now = Timestamp::parse("2030-01-31T10:00:00Z").unwrap();
+        let at = |text: &str| Moment::parse(text).map(|moment| moment.resolve(now).to_string());
+        assert_eq!(at("+90s").unwrap(), "2030-01-31T10:01:30.000Z");
+        assert_eq!(at("2030-01-31T12:00:00+02:00").unwrap(), "2030-01-31T10:00:00.000Z");
+        assert!(at("2030-01-31T10:00:00").unwrap_err().contains("zone"));
+        assert!(at("+90").unwrap_err().contains("unit"));
+        assert!(at("soon").is_err());
+    }
+}

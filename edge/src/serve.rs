@@ -1,0 +1,173 @@
+//! The accept loop: HTTP/1.1 connections within bounds, each with an owner who awaits its end.
+
+mod socket;
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
+use tracing::{debug, warn};
+
+use socket::{HeadTimer, Phase, Socket};
+
+/// The bounds of [`serve`].
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// The most connections at a time, upgraded ones included. One more is answered 503.
+    pub connections: usize,
+    /// How long a new connection may be silent, and how long a begun header may take.
+    pub header_timeout: Duration,
+    /// The most bytes of a request's header block; a larger one is answered 431. At least 8192.
+    pub header_bytes: usize,
+    /// How long a connection may be idle between two requests.
+    pub idle_timeout: Duration,
+    /// How long a peer may take nothing of what is sent to it.
+    pub write_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 20_000,
+            header_timeout: Duration::from_secs(5),
+            header_bytes: 16 * 1024,
+            idle_timeout: Duration::from_secs(75),
+            write_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// A connection's place under [`Limits::connections`], found in the extensions of its requests.
+/// Who takes over an upgraded socket keeps it as long as the socket.
+#[derive(Debug, Clone)]
+pub struct Permit(#[expect(dead_code, reason = "held for its drop")] Arc<OwnedSemaphorePermit>);
+
+/// What waits for refused connections to hear that they are: beyond it they are just closed.
+const REFUSALS: usize = 256;
+
+/// How long an answered peer is listened to, so that it can read the answer.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// How long to wait after the system refused to accept, such as for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
+    retry-after: 1\r\ncontent-type: application/problem+json\r\ncache-control: no-store\r\n\
+    connection: close\r\ncontent-length: 142\r\n\r\n\
+    {\"type\":\"/problems/busy\",\"title\":\"Too busy at the moment\",\"status\":503,\
+    \"detail\":\"all connections are in use; come back in a few seconds\"}";
+
+/// Serves `router` until `stop` fires and all plain HTTP connections have done what they had in
+/// hand. Idle ones are closed at `stop`; upgraded sockets are not waited for.
+///
+/// A client that shuts down its sending half is taken as gone: it is the only sign that TCP gives
+/// of a closed page, and whatever is held for it ends.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: Limits,
+    stop: CancellationToken,
+) {
+    let places = Arc::new(Semaphore::new(limits.connections));
+    let refusals = Arc::new(Semaphore::new(REFUSALS));
+    let tasks = TaskTracker::new();
+    while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                warn!(%error, "cannot accept a connection; trying again");
+                let _ = stop.run_until_cancelled(tokio::time::sleep(ACCEPT_PAUSE)).await;
+                continue;
+            }
+        };
+        if let Ok(permit) = Arc::clone(&places).try_acquire_owned() {
+            let permit = Permit(Arc::new(permit));
+            tasks.spawn(connection(stream, router.clone(), limits.clone(), permit, stop.clone()));
+        } else if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
+            tasks.spawn(refuse(stream, permit));
+        }
+    }
+    drop(listener);
+    tasks.close();
+    tasks.wait().await;
+}
+
+async fn connection(
+    stream: TcpStream,
+    router: Router,
+    limits: Limits,
+    permit: Permit,
+    stop: CancellationToken,
+) {
+    if let Err(error) = stream.set_nodelay(true) {
+        debug!(%error, "the connection ended before it was served");
+        return;
+    }
+    let phase = Arc::new(Phase::default());
+    let io = TokioIo::new(Socket::new(stream, Arc::clone(&phase), limits.write_timeout));
+    let service = service_fn(move |request: Request<Incoming>| {
+        answer(router.clone(), permit.clone(), request)
+    });
+    let mut serving = http1::Builder::new()
+        .timer(HeadTimer::new(phase, &limits))
+        .header_read_timeout(limits.idle_timeout)
+        .max_header_size(limits.header_bytes)
+        .max_buf_size(limits.header_bytes)
+        .serve_connection(io, service)
+        .with_upgrades();
+    let ended = match stop.run_until_cancelled(&mut serving).await {
+        Some(ended) => ended,
+        None => {
+            Pin::new(&mut serving).graceful_shutdown();
+            (&mut serving).await
+        }
+    };
+    if let Err(error) = ended {
+        debug!(%error, "the connection ended early");
+    }
+    if let Some(parts) = serving.into_parts() {
+        hang_up(parts.io.into_inner().into_inner()).await;
+    }
+}
+
+async fn answer(
+    router: Router,
+    permit: Permit,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
+    let mut request = request.map(Body::new);
+    request.extensions_mut().insert(permit);
+    router.oneshot(request).await
+}
+
+async fn refuse(mut stream: TcpStream, _permit: OwnedSemaphorePermit) {
+    if let Ok(Ok(())) = tokio::time::timeout(LINGER, stream.write_all(FULL)).await {
+        hang_up(stream).await;
+    }
+}
+
+/// Closes our side and reads on for a moment: to close with unread bytes makes the system reset
+/// the connection, and the peer would lose the answer with it.
+async fn hang_up(mut stream: TcpStream) {
+    let reading = async {
+        stream.shutdown().await?;
+        let mut ignored = [0; 4096];
+        while stream.read(&mut ignored).await? > 0 {}
+        std::io::Result::Ok(())
+    };
+    let _ = tokio::time::timeout(LINGER, reading).await;
+}

@@ -1,0 +1,89 @@
+//! What keeps watchers up to date: the feed of outcomes, a hint, and the refresher, which needs
+//! no feed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sale::id::InstallId;
+use store::log::{Feed, FeedEvent, Log, LogError};
+use tokio::sync::Notify;
+use tokio::time::MissedTickBehavior;
+
+use crate::hub::Hub;
+use crate::present::Present;
+
+/// Bounds of the wait before a feed that failed is built again.
+const REBUILD_AFTER: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// Tells the hub what the feed says, for ever. After a gap, and whenever the feed had to be
+/// built again, `missed` asks for a refresh.
+pub(crate) async fn follow(log: Log, install: InstallId, hub: Arc<Hub>, missed: Arc<Notify>) {
+    let (shortest, longest) = REBUILD_AFTER;
+    let mut wait = shortest;
+    loop {
+        let error = match log.outcomes().await {
+            Ok(mut feed) => {
+                missed.notify_one();
+                drain(&mut feed, install, &hub, &missed, || wait = shortest).await
+            }
+            Err(error) => error,
+        };
+        metrics::counter!("dibs_push_feed_failures_total").increment(1);
+        tracing::warn!(%error, "the feed of outcomes failed; watched tickets are read meanwhile");
+        tokio::time::sleep(wait.mul_f64(rand::random_range(0.5..1.0))).await;
+        wait = (wait * 2).min(longest);
+    }
+}
+
+async fn drain(
+    feed: &mut Feed,
+    install: InstallId,
+    hub: &Hub,
+    missed: &Notify,
+    mut works: impl FnMut(),
+) -> LogError {
+    loop {
+        match feed.next().await {
+            Ok(FeedEvent::Outcomes(outcomes)) => {
+                works();
+                for outcome in outcomes.iter() {
+                    if outcome.install == install {
+                        hub.tell(&outcome.ticket);
+                    } else {
+                        tracing::warn!(ticket = %outcome.ticket.id, "an outcome of another install was dropped");
+                    }
+                }
+            }
+            Ok(FeedEvent::Gap) => missed.notify_one(),
+            Err(error) => return error,
+        }
+    }
+}
+
+/// Reads every watched ticket without a final again, for ever: each `every`, and at once when
+/// the feed has `missed` something.
+pub(crate) async fn refresh(
+    present: Arc<Present>,
+    hub: Arc<Hub>,
+    every: Duration,
+    missed: Arc<Notify>,
+) {
+    let mut ticks = tokio::time::interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = missed.notified() => {}
+        }
+        metrics::gauge!("dibs_push_watched").set(hub.watched() as f64);
+        let undecided = hub.undecided();
+        for part in undecided.chunks(AT_ONCE) {
+            for ticket in present.read_all(part).await.into_iter().flatten() {
+                hub.tell(&ticket);
+            }
+        }
+    }
+}
+
+/// Tickets that are read before the first of them is told.
+const AT_ONCE: usize = 512;

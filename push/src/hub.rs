@@ -1,0 +1,87 @@
+//! The hub: which watchers want to hear of which ticket.
+
+use std::sync::Arc;
+
+use dashmap::DashMap;
+use sale::id::TicketId;
+use sale::ticket::Ticket;
+
+use crate::access::Viewer;
+use crate::shown::Shown;
+use crate::watch::Outbox;
+
+/// A table of tickets with their watchers. It holds what is watched at present and nothing
+/// else, so its bound is what the open streams may watch.
+#[derive(Default)]
+pub(crate) struct Hub {
+    entries: DashMap<TicketId, Entry>,
+}
+
+#[derive(Default)]
+struct Entry {
+    watchers: Vec<Arc<Outbox>>,
+    /// Somebody who has shown that he may read the ticket; read again in his name.
+    viewer: Option<Viewer>,
+    newest: Option<Arc<Shown>>,
+}
+
+impl Hub {
+    /// Tells a ticket's watchers its state; those who have heard of this version or a higher
+    /// one are not disturbed.
+    pub(crate) fn tell(&self, ticket: &Ticket) {
+        if !self.entries.contains_key(&ticket.id) {
+            return;
+        }
+        let shown = Arc::new(Shown::new(ticket));
+        let Some((watchers, newest)) = self.take_in(shown) else { return };
+        for watcher in watchers {
+            watcher.offer(&newest);
+        }
+    }
+
+    /// Leaves the table's lock with copies, so that nobody is woken under it.
+    fn take_in(&self, shown: Arc<Shown>) -> Option<(Vec<Arc<Outbox>>, Arc<Shown>)> {
+        let mut entry = self.entries.get_mut(&shown.id)?;
+        let newest = match entry.newest.take() {
+            Some(newest) if newest.version >= shown.version => newest,
+            Some(_) | None => shown,
+        };
+        entry.newest = Some(newest.clone());
+        Some((entry.watchers.clone(), newest))
+    }
+
+    /// Notes in whose name a watched ticket can be read again.
+    pub(crate) fn vouch(&self, viewer: &Viewer) {
+        if let Some(mut entry) = self.entries.get_mut(&viewer.ticket()) {
+            // A token can do more than its owner's JWT: it brings a lost order back.
+            if !matches!(entry.viewer, Some(Viewer::Token(_))) {
+                entry.viewer = Some(viewer.clone());
+            }
+        }
+    }
+
+    /// Who is to be asked for among the watched tickets: those without a final.
+    pub(crate) fn undecided(&self) -> Vec<Viewer> {
+        self.entries
+            .iter()
+            .filter(|entry| entry.newest.as_ref().is_none_or(|newest| !newest.is_final))
+            .filter_map(|entry| entry.viewer.clone())
+            .collect()
+    }
+
+    /// Tickets that are watched.
+    pub(crate) fn watched(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn join(&self, ticket: TicketId, outbox: Arc<Outbox>) {
+        self.entries.entry(ticket).or_default().watchers.push(outbox);
+    }
+
+    pub(crate) fn leave(&self, ticket: TicketId, outbox: &Arc<Outbox>) {
+        self.entries.remove_if_mut(&ticket, |_, entry| {
+            entry.watchers.retain(|watcher| !Arc::ptr_eq(watcher, outbox));
+            entry.watchers.is_empty()
+        });
+    }
+}

@@ -1,0 +1,68 @@
+//! The present state of a ticket, for one who may see it.
+
+use std::sync::Arc;
+
+use sale::ticket::Ticket;
+use store::gate::Gate;
+
+use crate::access::Viewer;
+use crate::lookup::{Lookup, Reading};
+use crate::reader::{Busy, Reader};
+use crate::repair::Repair;
+
+/// Why a ticket cannot be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotShown {
+    /// There is no such ticket of this viewer.
+    NotFound,
+    /// Too many reads wait.
+    Busy,
+    /// The stores gave no answer.
+    NoAnswer,
+}
+
+/// Reads tickets, and brings lost ones back.
+pub(crate) struct Present {
+    pub(crate) gate: Gate,
+    pub(crate) lookup: Arc<Lookup>,
+    pub(crate) reader: Reader,
+    pub(crate) repair: Repair,
+}
+
+impl Present {
+    /// The ticket, by a read that is sent after this call.
+    pub(crate) async fn read(&self, viewer: &Viewer) -> Result<Ticket, NotShown> {
+        let asked = (viewer.ticket(), viewer.buyer().clone());
+        let reading = self.reader.read(asked).await.map_err(|Busy| NotShown::Busy)?;
+        self.show(viewer, reading).await
+    }
+
+    /// The tickets of many viewers, for one patient caller.
+    pub(crate) async fn read_all(&self, viewers: &[Viewer]) -> Vec<Result<Ticket, NotShown>> {
+        let asked: Vec<_> =
+            viewers.iter().map(|viewer| (viewer.ticket(), viewer.buyer().clone())).collect();
+        let readings = self.reader.read_all(&asked).await;
+        let mut tickets = Vec::with_capacity(viewers.len());
+        for (viewer, reading) in viewers.iter().zip(readings) {
+            tickets.push(self.show(viewer, reading).await);
+        }
+        tickets
+    }
+
+    /// A token that verifies is never "not found": what no store tells is answered from the
+    /// token's own order, as pending.
+    async fn show(&self, viewer: &Viewer, reading: Reading) -> Result<Ticket, NotShown> {
+        let order = match (reading, viewer) {
+            (Reading::Known(ticket), _) => return Ok(ticket),
+            (Reading::Unknown, Viewer::Buyer { .. }) => return Err(NotShown::NotFound),
+            (Reading::NoAnswer, Viewer::Buyer { .. }) => return Err(NotShown::NoAnswer),
+            (Reading::NoAnswer, Viewer::Token(order)) => order,
+            (Reading::Unknown, Viewer::Token(order)) => {
+                self.repair.bring_back(order, self.gate.now());
+                order
+            }
+        };
+        let sale = self.lookup.sale_of(order.ticket.round()).await.ok_or(NotShown::NoAnswer)?;
+        Ok(Ticket { id: order.ticket, sale, state: order.pending() })
+    }
+}

@@ -1,0 +1,193 @@
+//! Decided tickets and the counts of their rounds, as they stand.
+
+use std::collections::{BTreeSet, HashMap};
+
+use sale::id::{BuyerId, RoundId, SaleId, TicketId};
+use sale::status::Status;
+use sale::ticket::{Ticket, TicketState};
+use sale::time::Timestamp;
+use sale::units::Units;
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+
+use super::fault::{Fault, readable};
+use super::{ROWS_A_STATEMENT, SqliteLedger, push_list, sales};
+use crate::gate::{Settlement, Snapshot};
+use crate::ledger::{Counts, Row, StatusFilter};
+
+const SELECT: &str = "SELECT ticket, buyer, units, status, reason, version, granted_at, \
+    decided_at FROM orders WHERE ticket ";
+
+impl SqliteLedger {
+    pub(in crate::ledger) async fn read(
+        &self,
+        tickets: &[TicketId],
+    ) -> Result<Vec<Option<Row>>, Fault> {
+        let mut connection = self.readers.acquire().await?;
+        let rounds: BTreeSet<RoundId> = tickets.iter().map(|ticket| ticket.round()).collect();
+        let sales = sales_of(&mut connection, &rounds).await?;
+        let settlements = standing(&mut connection, tickets.iter()).await?;
+        tickets
+            .iter()
+            .map(|ticket| settlements.get(ticket).map(|found| row(&sales, found.clone())))
+            .map(Option::transpose)
+            .collect()
+    }
+
+    pub(in crate::ledger) async fn tickets(
+        &self,
+        round: RoundId,
+        status: Option<StatusFilter>,
+        after: Option<TicketId>,
+        most: u32,
+    ) -> Result<Vec<Row>, Fault> {
+        let mut connection = self.readers.acquire().await?;
+        let sales = sales_of(&mut connection, &BTreeSet::from([round])).await?;
+        let mut query = QueryBuilder::<Sqlite>::new(SELECT);
+        push_range(&mut query, round);
+        if let Some(after) = after {
+            query.push(" AND ticket > ").push_bind(after.0.to_vec());
+        }
+        match status {
+            Some(StatusFilter::Confirmed) => query.push(" AND status = 'confirmed'"),
+            Some(StatusFilter::Rejected) => query.push(" AND status = 'rejected'"),
+            None => &mut query,
+        };
+        query.push(" ORDER BY ticket LIMIT ").push_bind(most);
+        let rows: Vec<OrderRow> = query.build_query_as().fetch_all(&mut *connection).await?;
+        rows.into_iter().map(|order| row(&sales, order.settlement()?)).collect()
+    }
+
+    pub(in crate::ledger) async fn counts(&self, round: RoundId) -> Result<Option<Counts>, Fault> {
+        let counts: Option<(u32, u32, u64)> =
+            sqlx::query_as("SELECT stock, available, rejected FROM rounds WHERE round = ?")
+                .bind(round.0)
+                .fetch_optional(&self.readers)
+                .await?;
+        Ok(counts.map(|(stock, available, rejected)| Counts { stock, available, rejected }))
+    }
+
+    pub(in crate::ledger) async fn snapshot(
+        &self,
+        round: RoundId,
+    ) -> Result<Option<Snapshot>, Fault> {
+        let mut tx = self.readers.begin().await?;
+        let Some(sale) = sales::by_round(&mut *tx, round).await? else { return Ok(None) };
+        let available = sqlx::query_scalar("SELECT available FROM rounds WHERE round = ?")
+            .bind(round.0)
+            .fetch_one(&mut *tx)
+            .await?;
+        let restocks = sqlx::query_as(
+            "SELECT key, coalesce(applied, change) FROM restocks \
+             WHERE round = ? AND (change > 0 OR applied IS NOT NULL) ORDER BY key",
+        )
+        .bind(round.0)
+        .fetch_all(&mut *tx)
+        .await?;
+        let mut query = QueryBuilder::<Sqlite>::new(SELECT);
+        push_range(&mut query, round);
+        query.push(" ORDER BY ticket");
+        let orders: Vec<OrderRow> = query.build_query_as().fetch_all(&mut *tx).await?;
+        let tickets = orders.into_iter().map(OrderRow::settlement).collect::<Result<_, _>>()?;
+        let (terms, incarnation) = (sale.terms(), sale.incarnation);
+        Ok(Some(Snapshot { terms, incarnation, available, tickets, restocks }))
+    }
+
+    pub(in crate::ledger) async fn retire(&self, round: RoundId) -> Result<(), Fault> {
+        let found = sqlx::query("UPDATE rounds SET retired = 1 WHERE round = ?")
+            .bind(round.0)
+            .execute(&self.writer)
+            .await?;
+        if found.rows_affected() == 0 {
+            return Err(Fault::refused(format!("there is no round {round}")));
+        }
+        Ok(())
+    }
+}
+
+/// What stands of these tickets.
+pub(super) async fn standing<'a>(
+    connection: &mut SqliteConnection,
+    tickets: impl Iterator<Item = &'a TicketId>,
+) -> Result<HashMap<TicketId, Settlement>, Fault> {
+    let tickets: Vec<&TicketId> = tickets.collect();
+    let mut standing = HashMap::new();
+    for part in tickets.chunks(ROWS_A_STATEMENT) {
+        let mut query = QueryBuilder::new(SELECT);
+        query.push("IN ");
+        push_list(&mut query, part.iter().map(|ticket| &ticket.0[..]));
+        let found: Vec<OrderRow> =
+            query.build_query_as().persistent(false).fetch_all(&mut *connection).await?;
+        for order in found {
+            let settlement = order.settlement()?;
+            standing.insert(settlement.ticket, settlement);
+        }
+    }
+    Ok(standing)
+}
+
+/// The sales that these rounds belong to.
+async fn sales_of(
+    connection: &mut SqliteConnection,
+    rounds: &BTreeSet<RoundId>,
+) -> Result<HashMap<RoundId, SaleId>, Fault> {
+    let rounds: Vec<RoundId> = rounds.iter().copied().collect();
+    let mut sales = HashMap::new();
+    for part in rounds.chunks(ROWS_A_STATEMENT) {
+        let mut query = QueryBuilder::new("SELECT round, sale FROM rounds WHERE round IN ");
+        push_list(&mut query, part.iter().map(|round| round.0));
+        let found: Vec<(u32, String)> =
+            query.build_query_as().persistent(false).fetch_all(&mut *connection).await?;
+        for (round, sale) in found {
+            sales.insert(RoundId(round), readable("rounds", SaleId::new(&sale))?);
+        }
+    }
+    Ok(sales)
+}
+
+fn row(sales: &HashMap<RoundId, SaleId>, found: Settlement) -> Result<Row, Fault> {
+    let Settlement { ticket: id, buyer, state } = found;
+    let sale = sales
+        .get(&id.round())
+        .cloned()
+        .ok_or_else(|| Fault::refused(format!("ticket {id} stands and its round does not")))?;
+    Ok(Row { buyer, ticket: Ticket { id, sale, state } })
+}
+
+#[derive(sqlx::FromRow)]
+struct OrderRow {
+    ticket: Vec<u8>,
+    buyer: String,
+    units: u8,
+    status: String,
+    reason: Option<String>,
+    version: u32,
+    granted_at: i64,
+    decided_at: i64,
+}
+
+impl OrderRow {
+    fn settlement(self) -> Result<Settlement, Fault> {
+        let state = TicketState {
+            units: readable("orders", Units::new(self.units.into()))?,
+            status: readable("orders", Status::from_names(&self.status, self.reason.as_deref()))?,
+            version: self.version,
+            granted_at: readable("orders", Timestamp::from_millis(self.granted_at))?,
+            decided_at: Some(readable("orders", Timestamp::from_millis(self.decided_at))?),
+        };
+        Ok(Settlement {
+            ticket: TicketId(readable("orders", self.ticket.try_into())?),
+            buyer: readable("orders", BuyerId::new(&self.buyer))?,
+            state,
+        })
+    }
+}
+
+/// Appends the range of the tickets of a round.
+fn push_range(query: &mut QueryBuilder<'_, Sqlite>, round: RoundId) {
+    let edge = |fill| {
+        let mut edge = [fill; 16];
+        edge[..4].copy_from_slice(&round.0.to_be_bytes());
+        edge.to_vec()
+    };
+    query.push("BETWEEN ").push_bind(edge(0)).push(" AND ").push_bind(edge(0xff));
+}

@@ -1,0 +1,169 @@
+//! The keeper of rounds: loads what the gate lost, finishes what was begun, repairs what went
+//! astray, and lets go of what is over.
+//!
+//! It walks the live rounds and asks the gate for their counts. What it costs grows neither
+//! with buyers nor with rounds of the past.
+
+mod astray;
+mod restocks;
+mod retire;
+
+use std::collections::{HashMap, HashSet};
+
+use sale::id::RoundId;
+use store::Seams;
+use store::gate::{Figures, GateError, Slot};
+use store::ledger::{Counts, LedgerError, RestockRow, Sale};
+
+use crate::metric;
+use astray::Astray;
+use restocks::Restocks;
+use retire::Retiring;
+
+/// Retired rounds that are looked at beside the live ones: those that another worker retired
+/// while this one was loading them again.
+const RETIRED_BESIDE: u32 = 100;
+
+/// Sales that are looked at first after a start; it also finds the rounds that a crash kept
+/// from leaving the gate.
+const FIRST_LOOK: u32 = 10_000;
+
+/// Looks after rounds.
+pub(crate) struct Keeper {
+    seams: Seams,
+    /// Sales to ask the ledger for.
+    most: u32,
+    restocks: Restocks,
+    retiring: Retiring,
+    astray: Astray,
+    /// What is wrong with each live round, and (`None`) with the walk as a whole: logged when
+    /// it changes.
+    troubles: HashMap<Option<RoundId>, String>,
+}
+
+/// Why a round could not be looked after.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    #[error(transparent)]
+    Gate(#[from] GateError),
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error(
+        "gate and ledger disagree, so that the round stays in the gate: available {} and {}, \
+         sold {} and {}", gate.available, ledger.available, gate.sold, ledger.sold()
+    )]
+    Disagree { gate: Box<Figures>, ledger: Counts },
+    #[error("the gate holds {0} units for tickets that nothing is going to decide")]
+    Astray(u64),
+}
+
+impl Keeper {
+    pub(crate) fn new(seams: Seams, settings: &crate::Settings) -> Self {
+        Self {
+            seams,
+            most: FIRST_LOOK,
+            restocks: Restocks::new(settings.restock_after),
+            retiring: Retiring::new(settings.retire_after),
+            astray: Astray::default(),
+            troubles: HashMap::new(),
+        }
+    }
+
+    /// One walk.
+    pub(crate) async fn step(&mut self) {
+        let walked = self.walk().await;
+        self.note(None, walked);
+    }
+
+    async fn walk(&mut self) -> Result<(), Trouble> {
+        let sales = self.seams.ledger.sales(self.most).await?;
+        let listed = sales.len();
+        let (retired, live): (Vec<_>, Vec<_>) = sales.into_iter().partition(|sale| sale.retired);
+        self.most = next_most(self.most, listed, live.len());
+        let unfinished = self.seams.ledger.unfinished_restocks().await?;
+        self.forget_all_but(&live, &retired);
+        for sale in &live {
+            let tended = self.tend(sale, &unfinished).await;
+            self.note(Some(sale.round), tended);
+        }
+        for sale in &retired {
+            self.retiring.leave_gate(&self.seams, sale.round).await?;
+        }
+        self.restocks.finish(&self.seams, unfinished).await
+    }
+
+    async fn tend(&mut self, sale: &Sale, unfinished: &[RestockRow]) -> Result<(), Trouble> {
+        let figures = match self.seams.gate.figures(Slot::first(sale.round)).await {
+            Ok(figures) => figures,
+            Err(GateError::NotWarm(_)) => return self.load(sale.round).await,
+            Err(error @ (GateError::Unavailable(_) | GateError::NotKnown)) => {
+                return Err(error.into());
+            }
+        };
+        if figures.terms.version < sale.terms_version {
+            self.seams.gate.set_terms(sale.terms()).await?;
+        }
+        self.astray.look(&self.seams, sale.round, &figures).await?;
+        let restocked = unfinished.iter().any(|row| row.round == sale.round);
+        if figures.undecided == 0 && figures.held == 0 && !restocked {
+            self.retiring.retire(&self.seams, sale, figures).await?;
+        }
+        Ok(())
+    }
+
+    async fn load(&self, round: RoundId) -> Result<(), Trouble> {
+        let Some(snapshot) = self.seams.ledger.snapshot(round).await? else { return Ok(()) };
+        let tickets = snapshot.tickets.len();
+        if self.seams.gate.warm(snapshot).await? {
+            metric::round("loaded");
+            tracing::info!(round = round.0, tickets, "loaded a round into the gate");
+        }
+        Ok(())
+    }
+
+    /// What is kept of rounds is bounded by those that were listed.
+    fn forget_all_but(&mut self, live: &[Sale], retired: &[Sale]) {
+        let live: HashSet<_> = live.iter().map(|sale| sale.round).collect();
+        let retired: HashSet<_> = retired.iter().map(|sale| sale.round).collect();
+        self.troubles.retain(|round, _| round.is_none_or(|round| live.contains(&round)));
+        self.astray.retain(&live);
+        self.retiring.retain(&live, &retired);
+    }
+
+    fn note(&mut self, round: Option<RoundId>, result: Result<(), Trouble>) {
+        let Err(trouble) = result else {
+            self.troubles.remove(&round);
+            return;
+        };
+        let text = trouble.to_string();
+        if self.troubles.get(&round) != Some(&text) {
+            let number = round.map(|round| round.0);
+            tracing::warn!(round = number, trouble = text, "a round could not be looked after");
+            self.troubles.insert(round, text);
+        }
+    }
+}
+
+/// How many sales to ask for next: all live ones and a few more. If no retired one was among
+/// those listed, more may be live.
+fn next_most(asked: u32, listed: usize, live: usize) -> u32 {
+    let live = u32::try_from(live).unwrap_or(u32::MAX);
+    if u32::try_from(listed).is_ok_and(|listed| listed == asked) && live == asked {
+        asked.saturating_mul(2)
+    } else {
+        live.saturating_add(RETIRED_BESIDE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_walk_covers_the_live_rounds_and_not_those_of_the_past() {
+        assert_eq!(next_most(FIRST_LOOK, 10_000, 3), 103, "a few live among many retired");
+        assert_eq!(next_most(103, 103, 50), 150, "more became live");
+        assert_eq!(next_most(103, 103, 103), 206, "all that were listed are live");
+        assert_eq!(next_most(103, 4, 4), 104, "nothing is retired");
+    }
+}
