@@ -105,6 +105,7 @@ impl Batcher {
     fn queue(&self, slot: Slot, waiting: Waiting) -> Result<(), Unanswered> {
         let sent = match self.lanes.get(&slot) {
             Some(lane) => lane.try_send(waiting),
+            None if self.end.is_cancelled() => return Err(Unanswered::Ending),
             None => self.lanes.entry(slot).or_insert_with(|| self.open(slot)).try_send(waiting),
         };
         sent.map_err(|refused| match refused {
@@ -148,7 +149,7 @@ async fn run(
         }
         calls.spawn(caller.clone().call(std::mem::take(&mut taken)));
     }
-    calls.join_all().await;
+    while calls.join_next().await.is_some() {}
 }
 
 struct Caller {
@@ -185,3 +186,6 @@ impl Caller {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

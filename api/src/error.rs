@@ -20,7 +20,7 @@ pub(crate) enum Refusal {
     #[error("`{name}` {rule}")]
     Field { name: &'static str, rule: String },
     #[error("{0}")]
-    Query(String),
+    Invalid(String),
     #[error("a buyer's JWT is needed as Authorization: Bearer")]
     NoBuyer,
     #[error("the buyer's JWT was refused: {0}")]
@@ -96,7 +96,7 @@ impl From<Refusal> for Problem {
         let detail = refusal.to_string();
         match refusal {
             Refusal::Body(problem) => *problem,
-            Refusal::Field { .. } | Refusal::Query(_) => Self::new(Kind::InvalidRequest, detail),
+            Refusal::Field { .. } | Refusal::Invalid(_) => Self::new(Kind::InvalidRequest, detail),
             Refusal::NoBuyer | Refusal::BadBuyer(_) | Refusal::NoAdmin => {
                 Self::new(Kind::Unauthenticated, detail)
             }

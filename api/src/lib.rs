@@ -37,6 +37,7 @@ use batcher::Batcher;
 use directory::Directory;
 use publisher::Publisher;
 pub use settings::Settings;
+use sweeper::Sweeper;
 
 /// What keeps the state.
 #[derive(Clone)]
@@ -140,7 +141,8 @@ impl Api {
             settings.probe_every,
             stop.clone(),
         ));
-        tasks.spawn(sweeper::run(gate, log, directory, settings, stop.clone()));
+        let sweeper = Sweeper { gate, log, directory, settings, stop: stop.clone() };
+        tasks.spawn(sweeper.run());
         Ok(Self { app, readiness, tasks, stop, granted })
     }
 

@@ -46,7 +46,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
         let Query(asked) = Query::from_request_parts(parts, state)
             .await
-            .map_err(|rejection: QueryRejection| Refusal::Query(rejection.body_text()))?;
+            .map_err(|rejection: QueryRejection| Refusal::Invalid(rejection.body_text()))?;
         Ok(Self(asked))
     }
 }

@@ -23,7 +23,7 @@ pub struct Settings {
     pub batches_queued: usize,
     /// How often the outboxes are searched for batches that are overdue.
     pub sweep_every: Duration,
-    /// The most overdue batches of one slot in one search; the others wait for the next.
+    /// The most overdue batches that are taken in hand at one time.
     pub sweep_most: usize,
     /// How often the sales in memory are read again from ledger and gate.
     pub refresh_every: Duration,

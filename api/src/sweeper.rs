@@ -2,59 +2,75 @@
 
 use std::sync::Arc;
 
+use sale::order::Batch;
 use store::gate::{Gate, GateError, Slot};
-use store::log::Log;
-use tokio::time::{MissedTickBehavior, interval};
+use store::log::{Log, LogError};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::directory::Directory;
 use crate::publisher::publish;
 use crate::settings::Settings;
 
-/// Searches the outboxes of all live slots, again and again until `stop` fires.
-pub(crate) async fn run(
-    gate: Gate,
-    log: Log,
-    directory: Arc<Directory>,
-    settings: Settings,
-    stop: CancellationToken,
-) {
-    let mut ticks = interval(settings.sweep_every);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            () = stop.cancelled() => return,
-        }
-        for slot in directory.live_slots() {
-            if stop.is_cancelled() {
-                return;
+pub(crate) struct Sweeper {
+    pub(crate) gate: Gate,
+    pub(crate) log: Log,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) settings: Settings,
+    pub(crate) stop: CancellationToken,
+}
+
+impl Sweeper {
+    /// Searches the outboxes of all live slots, again and again until `stop` fires.
+    pub(crate) async fn run(self) {
+        let mut ticks = interval(self.settings.sweep_every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while self.stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            for slot in self.directory.live_slots() {
+                if let Err(error) = self.sweep(slot).await {
+                    // For every slot alike; what was handed out comes again.
+                    tracing::debug!(%error, "overdue batches wait for their next turn");
+                    break;
+                }
             }
-            if !sweep(&gate, &log, slot, &settings).await {
+        }
+    }
+
+    /// Sends all that is overdue in one slot.
+    async fn sweep(&self, slot: Slot) -> Result<(), LogError> {
+        while !self.stop.is_cancelled() {
+            let overdue = match self.gate.resend(slot, self.settings.sweep_most).await {
+                Ok(overdue) => overdue,
+                // The keeper loads it; until then it has no outbox.
+                Err(GateError::NotWarm(_)) => return Ok(()),
+                Err(error @ (GateError::Unavailable(_) | GateError::NotKnown)) => {
+                    tracing::debug!(round = %slot.round, %error, "an outbox was not searched");
+                    return Ok(());
+                }
+            };
+            let last = overdue.len() < self.settings.sweep_most;
+            for batch in overdue {
+                self.send(batch).await?;
+                metrics::counter!("dibs_batches_sent_again_total").increment(1);
+            }
+            if last {
                 break;
             }
         }
+        Ok(())
     }
-}
 
-/// Sends one slot's overdue batches. Answers whether to go on with the next slot: with a log
-/// that takes nothing it is in vain, and the gate hands the batches out again in time.
-async fn sweep(gate: &Gate, log: &Log, slot: Slot, settings: &Settings) -> bool {
-    let overdue = match gate.resend(slot, settings.sweep_most).await {
-        Ok(overdue) => overdue,
-        // The keeper loads it; until then it has no outbox.
-        Err(GateError::NotWarm(_)) => return true,
-        Err(error @ (GateError::Unavailable(_) | GateError::NotKnown)) => {
-            tracing::debug!(round = %slot.round, %error, "an outbox could not be searched");
-            return false;
+    /// Publishes one batch. With a full log it waits for room: what is in hand was stamped as
+    /// sent, and dropping it would delay it by a whole step.
+    async fn send(&self, batch: Arc<Batch>) -> Result<(), LogError> {
+        loop {
+            match publish(&self.log, batch.clone(), self.settings.call_within).await {
+                Err(LogError::Full) if !self.stop.is_cancelled() => {
+                    let pause = sleep(self.settings.sweep_every);
+                    self.stop.run_until_cancelled(pause).await;
+                }
+                done => return done,
+            }
         }
-    };
-    for batch in overdue {
-        if let Err(error) = publish(log, batch, settings.call_within).await {
-            tracing::debug!(round = %slot.round, %error, "overdue batches wait for their next turn");
-            return false;
-        }
-        metrics::counter!("dibs_batches_sent_again_total").increment(1);
     }
-    true
 }

@@ -1,1 +1,5 @@
-fn main() {}
+//! `dibs`: see the library.
+
+fn main() -> std::process::ExitCode {
+    dibs::run::main()
+}

@@ -26,7 +26,7 @@ pub async fn read_json<T: DeserializeOwned>(request: Request) -> Result<T, Probl
         let detail = "the header Content-Type must be application/json";
         return Err(Problem::new(Kind::InvalidRequest, detail));
     }
-    parse(&read(request).await?)
+    parse(&read(request, ARRIVES_WITHIN).await?)
 }
 
 fn says_json(headers: &HeaderMap) -> bool {
@@ -37,18 +37,18 @@ fn says_json(headers: &HeaderMap) -> bool {
     media == "application/json" || (media.starts_with("application/") && media.ends_with("+json"))
 }
 
-async fn read(request: Request) -> Result<Bytes, Problem> {
+async fn read(request: Request, within: Duration) -> Result<Bytes, Problem> {
     let announced = request.headers().get(header::CONTENT_LENGTH);
     let announced = announced.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > LARGEST as u64) {
         return Err(too_large());
     }
     let body = Limited::new(request.into_body(), LARGEST).collect();
-    match tokio::time::timeout(ARRIVES_WITHIN, body).await {
+    match tokio::time::timeout(within, body).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(_)) => Err(Problem::new(Kind::InvalidRequest, "the body ended too early")),
-        Err(_) => Err(Problem::new(Kind::InvalidRequest, "the body did not arrive within 5 s")),
+        Err(_) => Err(Problem::new(Kind::InvalidRequest, "the body did not arrive in time")),
     }
 }
 
@@ -72,4 +72,99 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     })?;
     reader.end().map_err(|fault| Problem::new(Kind::InvalidRequest, fault.to_string()))?;
     Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Order {
+        units: u8,
+        note: Option<String>,
+    }
+
+    async fn sent(content_type: &str, body: impl Into<Body>) -> Result<Order, Problem> {
+        let request = Request::builder().header("content-type", content_type);
+        read_json(request.body(body.into()).unwrap()).await
+    }
+
+    async fn refusal(body: &'static str) -> (Kind, String) {
+        let problem = sent("application/json", body).await.unwrap_err();
+        (problem.kind(), format!("{problem:?}"))
+    }
+
+    #[tokio::test]
+    async fn a_json_object_of_any_json_type_is_read() {
+        for content_type in
+            ["application/json", "Application/JSON; charset=utf-8", "application/x+json"]
+        {
+            let order = sent(content_type, " {\"units\":2}\n").await.unwrap();
+            assert_eq!(order, Order { units: 2, note: None }, "{content_type}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_wrong_or_absent_content_type_is_refused_by_name() {
+        for content_type in ["", "text/plain", "application/jsonp", "text/json", "json"] {
+            let problem = sent(content_type, "{\"units\":2}").await.unwrap_err();
+            assert_eq!(problem.kind(), Kind::InvalidRequest);
+            assert!(format!("{problem:?}").contains("Content-Type"), "{content_type}");
+        }
+        let bare = read_json::<Order>(Request::new("{\"units\":2}".into())).await;
+        assert_eq!(bare.unwrap_err().kind(), Kind::InvalidRequest);
+    }
+
+    #[tokio::test]
+    async fn every_fault_names_its_field() {
+        for (body, names) in [
+            ("{}", "`units`"),
+            ("{\"units\":1,\"unit\":2}", "`unit`"),
+            ("{\"units\":1,\"units\":1}", "`units`"),
+            ("{\"units\":-1}", "`units`"),
+            ("{\"units\":1.5}", "`units`"),
+            ("{\"units\":\"1e3\"}", "`units`"),
+            ("{\"units\":1e3}", "`units`"),
+            ("{\"units\":256}", "`units`"),
+            ("{\"units\":9223372036854775808}", "`units`"),
+            ("{\"units\":null}", "`units`"),
+            ("{\"units\":1,\"note\":7}", "`note`"),
+        ] {
+            let (kind, text) = refusal(body).await;
+            assert_eq!(kind, Kind::InvalidRequest, "{body}");
+            assert!(text.contains(names), "{body}: {text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_json_object_is_refused() {
+        for body in ["", "[1]", "1", "null", "{", "{\"units\":1", "{\"units\":1}{}", "{units:1}"] {
+            assert_eq!(refusal(body).await.0, Kind::InvalidRequest, "{body}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_of_four_kibibytes_is_read_and_a_larger_one_is_not() {
+        let padded = |bytes: usize| format!("{:<bytes$}", "{\"units\":2}");
+        assert!(sent("application/json", padded(LARGEST)).await.is_ok());
+        let problem = sent("application/json", padded(LARGEST + 1)).await.unwrap_err();
+        assert_eq!(problem.kind(), Kind::PayloadTooLarge);
+        let announced = Request::builder()
+            .header("content-type", "application/json")
+            .header("content-length", LARGEST + 1)
+            .body(Body::from_stream(futures_util::stream::pending::<std::io::Result<Bytes>>()));
+        let problem = read_json::<Order>(announced.unwrap()).await.unwrap_err();
+        assert_eq!(problem.kind(), Kind::PayloadTooLarge, "without waiting for the body");
+    }
+
+    #[tokio::test]
+    async fn a_body_that_does_not_arrive_is_given_up() {
+        let body = Body::from_stream(futures_util::stream::pending::<std::io::Result<Bytes>>());
+        let problem = read(Request::new(body), Duration::from_millis(20)).await.unwrap_err();
+        assert_eq!(problem.kind(), Kind::InvalidRequest);
+    }
 }

@@ -12,8 +12,8 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::secrets::Secrets;
-use keys::{Key, Voucher};
 pub use keys::{BadKeys, KeySource};
+use keys::{Key, Voucher};
 
 /// The longest JWT that is looked at, in bytes.
 const LONGEST: usize = 4096;
@@ -175,3 +175,6 @@ impl fmt::Debug for BuyerKeys {
         f.debug_struct("BuyerKeys").field("keys", &self.keys.len()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -56,3 +56,61 @@ fn method_label(method: &Method) -> &'static str {
         _ => "other",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::body::Body;
+    use axum::http::StatusCode;
+    use axum::middleware::from_fn;
+    use axum::routing::get;
+    use metrics_exporter_prometheus::PrometheusBuilder;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    async fn status(routes: &Router, method: &str, path: &str) -> StatusCode {
+        let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+        routes.clone().oneshot(request).await.unwrap().status()
+    }
+
+    #[tokio::test]
+    async fn series_are_of_routes_and_do_not_grow_with_paths_or_methods() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let page = recorder.handle();
+        let _local = metrics::set_default_local_recorder(&recorder);
+        describe();
+        let inner = Router::new().route("/tickets/{id}", get(|| async {}));
+        let routes = Router::new().nest("/v1", inner).layer(from_fn(track));
+
+        let first = async |path: String| {
+            assert_eq!(status(&routes, "GET", &format!("/v1/tickets/{path}")).await, 200);
+            assert_eq!(status(&routes, "BREW", &format!("/v1/tickets/{path}")).await, 405);
+            assert_eq!(status(&routes, "GET", &format!("/{path}")).await, 404);
+        };
+        first("first".into()).await;
+        let before = series(&page.render());
+        for n in 0..50 {
+            first(format!("secret-{n}")).await;
+            status(&routes, &format!("ODD{n}"), "/v1/tickets/x").await;
+        }
+        let after = page.render();
+        assert_eq!(series(&after), before);
+        assert!(!after.contains("secret-"));
+        for line in [
+            r#"{route="/v1/tickets/{id}",method="GET",status="200"} 51"#,
+            r#"{route="/v1/tickets/{id}",method="other",status="405"} 101"#,
+            r#"{route="unmatched",method="GET",status="404"} 51"#,
+        ] {
+            assert!(after.contains(&format!("dibs_http_requests_total{line}")), "{line}: {after}");
+        }
+    }
+
+    fn series(page: &str) -> Vec<String> {
+        let lines = page.lines().filter(|line| !line.starts_with('#'));
+        let mut names: Vec<_> =
+            lines.filter_map(|line| line.rsplit_once(' ')).map(|(name, _)| name.into()).collect();
+        names.sort();
+        names
+    }
+}

@@ -12,7 +12,9 @@ pub struct Origin(String);
 
 /// A text that is no origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be http:// or https:// and a host, with a port if it is not the usual one, such as https://shop.example.com")]
+#[error(
+    "must be http:// or https:// and a host, with a port if it is not the usual one, such as https://shop.example.com"
+)]
 pub struct BadOrigin;
 
 impl Origin {
@@ -116,4 +118,147 @@ fn is_own(origin: &str, host: &str) -> bool {
     ["http", "https"].iter().any(|scheme| {
         Origin::parse(&format!("{scheme}://{host}")).is_ok_and(|own| own.as_str() == origin)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::body::Body;
+    use axum::http::Request;
+    use axum::response::Response;
+    use axum::routing::get;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    fn listed() -> Origins {
+        let all = ["https://example.com", "https://shop.example.com:8443", "http://localhost:3000"];
+        Origins::new(all.iter().map(|text| Origin::parse(text).unwrap()).collect())
+    }
+
+    fn admitted(origin: &str, host: &str) -> bool {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ORIGIN, origin.parse().unwrap());
+        headers.insert(header::HOST, host.parse().unwrap());
+        listed().admits(&headers)
+    }
+
+    #[test]
+    fn listed_origins_pass_exactly_as_they_are() {
+        let host = "dibs.test";
+        for good in ["https://example.com", "https://shop.example.com:8443"] {
+            assert!(admitted(good, host), "{good}");
+        }
+        for foreign in [
+            "http://example.com",
+            "https://example.com:8443",
+            "https://shop.example.com",
+            "https://evil-example.com",
+            "https://example.com.evil.net",
+            "https://www.example.com",
+            "https://example.com/",
+            "https://example.com@evil.net",
+            "https://EXAMPLE.com.",
+            "example.com",
+            "null",
+            "*",
+            "",
+        ] {
+            assert!(!admitted(foreign, host), "{foreign}");
+        }
+    }
+
+    #[test]
+    fn the_own_host_passes_under_either_scheme_with_its_very_port() {
+        assert!(admitted("http://127.0.0.1:8080", "127.0.0.1:8080"));
+        assert!(admitted("https://dibs.test", "dibs.test"));
+        assert!(admitted("https://dibs.test", "DIBS.test:443"));
+        assert!(admitted("http://[::1]:8080", "[::1]:8080"));
+        assert!(!admitted("http://127.0.0.1:8081", "127.0.0.1:8080"));
+        assert!(!admitted("http://127.0.0.1", "127.0.0.1:8080"));
+        assert!(!admitted("http://dibs.test.evil.net", "dibs.test"));
+        assert!(!admitted("null", "null"));
+    }
+
+    #[test]
+    fn no_origin_passes_and_several_do_not() {
+        let mut headers = HeaderMap::new();
+        assert!(listed().admits(&headers));
+        headers.append(header::ORIGIN, "https://example.com".parse().unwrap());
+        assert!(listed().admits(&headers));
+        headers.append(header::ORIGIN, "https://example.com".parse().unwrap());
+        assert!(!listed().admits(&headers));
+    }
+
+    #[test]
+    fn origins_are_written_as_browsers_write_them() {
+        let written = |text| Origin::parse(text).map(|origin| origin.as_str().to_owned());
+        assert_eq!(written("HTTPS://Example.com:443").unwrap(), "https://example.com");
+        assert_eq!(written("http://example.com:8080").unwrap(), "http://example.com:8080");
+        for bad in [
+            "",
+            "*",
+            "null",
+            "example.com",
+            "https://*.example.com",
+            "https://example.com/",
+            "https://example.com/shop",
+            "https://user@example.com",
+            "ws://example.com",
+            "https://",
+            "https://example.com:99999",
+            " https://example.com",
+        ] {
+            assert_eq!(written(bad), Err(BadOrigin), "{bad}");
+        }
+    }
+
+    async fn preflight(origins: &Origins, origin: &str) -> Response {
+        let routes = Router::new().route("/", get(|| async {})).layer(origins.cors());
+        let request = Request::options("/")
+            .header("origin", origin)
+            .header("access-control-request-method", "POST")
+            .header("access-control-request-headers", "authorization,idempotency-key");
+        routes.oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_preflight_admits_listed_pages_without_credentials() {
+        let answer = preflight(&listed(), "https://example.com").await;
+        let headers = answer.headers();
+        assert_eq!(headers["access-control-allow-origin"], "https://example.com");
+        let allowed = headers["access-control-allow-headers"].to_str().unwrap();
+        for name in [
+            "authorization",
+            "content-type",
+            "idempotency-key",
+            "if-none-match",
+            "prefer",
+            "last-event-id",
+        ] {
+            assert!(allowed.split(',').any(|one| one == name), "{name}");
+        }
+        assert!(headers.contains_key("access-control-max-age"));
+        assert!(!headers.contains_key("access-control-allow-credentials"));
+    }
+
+    #[tokio::test]
+    async fn a_preflight_admits_no_other_page() {
+        let none = Origins::new(Vec::new());
+        for origin in ["https://evil-example.com", "null"] {
+            for origins in [&listed(), &none] {
+                let answer = preflight(origins, origin).await;
+                assert!(!answer.headers().contains_key("access-control-allow-origin"));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn answers_to_listed_pages_expose_what_a_client_reads() {
+        let routes = Router::new().route("/", get(|| async {})).layer(listed().cors());
+        let request = Request::get("/").header("origin", "https://example.com");
+        let answer = routes.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let exposed = answer.headers()["access-control-expose-headers"].to_str().unwrap();
+        assert_eq!(exposed, "location,retry-after,etag,dibs-poll-after-ms");
+    }
 }

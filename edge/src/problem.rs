@@ -239,3 +239,81 @@ impl Document<'_> {
         (status, headers, Json(self)).into_response()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn document(response: Response) -> Value {
+        let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        serde_json::from_slice(&bytes).unwrap()
+    }
+
+    #[test]
+    fn types_and_statuses_are_stable() {
+        let table: Vec<_> =
+            Kind::ALL.iter().map(|kind| (kind.slug(), kind.status().as_u16())).collect();
+        let expected = [
+            ("invalid-request", 400),
+            ("payload-too-large", 413),
+            ("unauthenticated", 401),
+            ("not-found", 404),
+            ("not-open", 409),
+            ("closed", 409),
+            ("sold-out", 409),
+            ("too-few-left", 409),
+            ("limit-reached", 409),
+            ("units-differ", 422),
+            ("request-id-required", 400),
+            ("conflict", 409),
+            ("busy", 503),
+            ("not-known", 503),
+            ("recovering", 503),
+            ("unavailable", 503),
+        ];
+        assert_eq!(table, expected);
+    }
+
+    #[tokio::test]
+    async fn every_kind_is_answered_as_a_document_that_is_not_cached() {
+        for kind in Kind::ALL {
+            let response = Problem::new(kind, "what happened").with("left", 3).into_response();
+            let headers = response.headers().clone();
+            assert_eq!(response.status(), kind.status());
+            assert_eq!(headers["content-type"], "application/problem+json");
+            assert_eq!(headers["cache-control"], "no-store");
+            assert_eq!(headers.contains_key("retry-after"), kind.status() == 503, "{kind:?}");
+            assert_eq!(headers.contains_key("www-authenticate"), kind.status() == 401);
+            let expected = serde_json::json!({
+                "type": format!("/problems/{}", kind.slug()),
+                "title": kind.title(),
+                "status": kind.status().as_u16(),
+                "detail": "what happened",
+                "left": 3,
+            });
+            assert_eq!(document(response).await, expected);
+        }
+    }
+
+    #[test]
+    fn retry_after_is_whole_seconds_rounded_up_and_at_least_one() {
+        for (millis, seconds) in [(0, "1"), (1, "1"), (1000, "1"), (1001, "2"), (30_000, "30")] {
+            let after = Duration::from_millis(millis);
+            let response = Problem::new(Kind::Busy, "").retry_after(after).into_response();
+            assert_eq!(response.headers()["retry-after"], seconds);
+        }
+        let sooner = Problem::new(Kind::NotOpen, "").retry_after(Duration::from_secs(7));
+        assert_eq!(sooner.into_response().headers()["retry-after"], "7");
+    }
+
+    #[tokio::test]
+    async fn answers_outside_the_table_are_documents_too() {
+        let wrong_method = document(method_not_allowed().await).await;
+        assert_eq!(wrong_method["type"], "/problems/invalid-request");
+        assert_eq!(wrong_method["status"], 405);
+        let foreign = document(forbidden("not this page")).await;
+        assert_eq!(foreign["type"], "about:blank");
+        assert_eq!((&foreign["status"], &foreign["title"]), (&403.into(), &"Forbidden".into()));
+        assert_eq!(no_such_path().await.kind(), Kind::NotFound);
+    }
+}

@@ -11,7 +11,10 @@ pub struct Secrets {
 
 /// A text that holds no usable secrets. Tells which of them is wrong, never what it says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("secret {position} has {bytes} bytes, must have at least {} (secrets are separated by commas)", Secrets::SHORTEST)]
+#[error(
+    "secret {position} has {bytes} bytes, must have at least {} (secrets are separated by commas)",
+    Secrets::SHORTEST
+)]
 pub struct BadSecrets {
     position: usize,
     bytes: usize,
@@ -86,5 +89,56 @@ impl AdminKey {
 impl fmt::Debug for AdminKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("AdminKey(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: &str = "a secret of at least thirty-two bytes";
+    const SECOND: &str = "another secret that is just as long as it";
+
+    #[test]
+    fn the_first_secret_seals_and_the_others_are_retired() {
+        let secrets = Secrets::parse(&format!("{FIRST}, {SECOND}\n")).unwrap();
+        assert_eq!(secrets.sealing(), FIRST.as_bytes());
+        assert_eq!(secrets.retired(), [SECOND.as_bytes()]);
+        assert!(Secrets::parse(FIRST).unwrap().retired().is_empty());
+    }
+
+    #[test]
+    fn a_short_or_absent_secret_is_refused_without_showing_it() {
+        for (text, position) in [("", 1), ("hunter2", 1), (&format!("{FIRST},hunter2") as &str, 2)]
+        {
+            let error = Secrets::parse(text).unwrap_err();
+            assert_eq!(error.position, position);
+            assert!(!error.to_string().contains("hunter2"));
+        }
+        assert!(Secrets::parse(&format!("{FIRST},")).is_err());
+    }
+
+    #[test]
+    fn secrets_and_keys_do_not_print() {
+        let secrets = Secrets::parse(FIRST).unwrap();
+        assert_eq!(format!("{secrets:?}"), "Secrets(..)");
+        let key = AdminKey::new("an operator's-key".replace(' ', "-").as_str()).unwrap();
+        assert_eq!(format!("{key:?}"), "AdminKey(..)");
+    }
+
+    #[test]
+    fn only_the_very_operators_key_matches() {
+        let key = AdminKey::new("0123456789abcdef").unwrap();
+        assert!(key.matches("0123456789abcdef"));
+        for wrong in ["", "0123456789abcde", "0123456789abcdef0", "0123456789abcdeF"] {
+            assert!(!key.matches(wrong), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_easy_to_guess_or_fits_no_header_is_refused() {
+        for bad in ["", "admin", "0123456789abcde", "0123456789 abcdef", &"x".repeat(257)] {
+            assert_eq!(AdminKey::new(bad).unwrap_err(), BadAdminKey, "{bad}");
+        }
     }
 }

@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -22,6 +23,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 use tracing::{debug, warn};
 
+use crate::problem::Kind;
 use socket::{HeadTimer, Phase, Socket};
 
 /// The bounds of [`serve`].
@@ -65,23 +67,12 @@ const LINGER: Duration = Duration::from_secs(1);
 /// How long to wait after the system refused to accept, such as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
-    retry-after: 1\r\ncontent-type: application/problem+json\r\ncache-control: no-store\r\n\
-    connection: close\r\ncontent-length: 142\r\n\r\n\
-    {\"type\":\"/problems/busy\",\"title\":\"Too busy at the moment\",\"status\":503,\
-    \"detail\":\"all connections are in use; come back in a few seconds\"}";
-
 /// Serves `router` until `stop` fires and all plain HTTP connections have done what they had in
 /// hand. Idle ones are closed at `stop`; upgraded sockets are not waited for.
 ///
 /// A client that shuts down its sending half is taken as gone: it is the only sign that TCP gives
 /// of a closed page, and whatever is held for it ends.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    limits: Limits,
-    stop: CancellationToken,
-) {
+pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
     let places = Arc::new(Semaphore::new(limits.connections));
     let refusals = Arc::new(Semaphore::new(REFUSALS));
     let tasks = TaskTracker::new();
@@ -155,9 +146,29 @@ async fn answer(
 }
 
 async fn refuse(mut stream: TcpStream, _permit: OwnedSemaphorePermit) {
-    if let Ok(Ok(())) = tokio::time::timeout(LINGER, stream.write_all(FULL)).await {
+    let answer = full();
+    let writing = stream.write_all(answer.as_bytes());
+    if let Ok(Ok(())) = tokio::time::timeout(LINGER, writing).await {
         hang_up(stream).await;
     }
+}
+
+/// The whole answer to a connection that found no place, before it asked anything.
+fn full() -> String {
+    let kind = Kind::Busy;
+    let body = json!({
+        "type": format!("/problems/{}", kind.slug()),
+        "title": kind.title(),
+        "status": kind.status().as_u16(),
+        "detail": "all connections are in use; come back in a few seconds",
+    })
+    .to_string();
+    let length = body.len();
+    format!(
+        "HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\n\
+         cache-control: no-store\r\ncontent-type: application/problem+json\r\n\
+         content-length: {length}\r\n\r\n{body}"
+    )
 }
 
 /// Closes our side and reads on for a moment: to close with unread bytes makes the system reset

@@ -51,7 +51,11 @@ impl Viewer {
             Ok(Self::Buyer { ticket, buyer })
         } else {
             let order = tokens.open(credentials).map_err(|_| NoAccess::OpensNothing)?;
-            if order.ticket == ticket { Ok(Self::Token(order)) } else { Err(NoAccess::OpensNothing) }
+            if order.ticket == ticket {
+                Ok(Self::Token(order))
+            } else {
+                Err(NoAccess::OpensNothing)
+            }
         }
     }
 

@@ -1,9 +1,11 @@
 //! What keeps watchers up to date: the feed of outcomes, a hint, and the refresher, which needs
 //! no feed.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use sale::id::InstallId;
 use store::log::{Feed, FeedEvent, Log, LogError};
 use tokio::sync::Notify;
@@ -12,8 +14,20 @@ use tokio::time::MissedTickBehavior;
 use crate::hub::Hub;
 use crate::present::Present;
 
+/// Tickets that a refresh reads before it tells the first of them.
+const AT_ONCE: usize = 512;
+
 /// Bounds of the wait before a feed that failed is built again.
 const REBUILD_AFTER: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// Runs a task that never ends by itself, again whenever it panics: one bad message or answer
+/// must not leave everybody without news.
+pub(crate) async fn keep<F: Future<Output = ()>>(name: &'static str, task: impl Fn() -> F) {
+    while AssertUnwindSafe(task()).catch_unwind().await.is_err() {
+        tracing::error!(task = name, "a task panicked; it is started again");
+        tokio::time::sleep(REBUILD_AFTER.1).await;
+    }
+}
 
 /// Tells the hub what the feed says, for ever. After a gap, and whenever the feed had to be
 /// built again, `missed` asks for a refresh.
@@ -24,7 +38,7 @@ pub(crate) async fn follow(log: Log, install: InstallId, hub: Arc<Hub>, missed: 
         let error = match log.outcomes().await {
             Ok(mut feed) => {
                 missed.notify_one();
-                drain(&mut feed, install, &hub, &missed, || wait = shortest).await
+                listen(&mut feed, install, &hub, &missed, || wait = shortest).await
             }
             Err(error) => error,
         };
@@ -35,7 +49,7 @@ pub(crate) async fn follow(log: Log, install: InstallId, hub: Arc<Hub>, missed: 
     }
 }
 
-async fn drain(
+async fn listen(
     feed: &mut Feed,
     install: InstallId,
     hub: &Hub,
@@ -84,6 +98,3 @@ pub(crate) async fn refresh(
         }
     }
 }
-
-/// Tickets that are read before the first of them is told.
-const AT_ONCE: usize = 512;

@@ -87,11 +87,8 @@ impl Lookup {
                 return vec![Err(Silence::Failed); asked.len()];
             }
         };
-        let sale = if states.iter().any(Option::is_some) {
-            self.sale_of(slot.round).await
-        } else {
-            None
-        };
+        let sale =
+            if states.iter().any(Option::is_some) { self.sale_of(slot.round).await } else { None };
         let show = |(state, (id, _)): (Option<TicketState>, &Asked)| match (state, &sale) {
             (Some(state), Some(sale)) => {
                 Ok(Reading::Known(Ticket { id: *id, sale: sale.clone(), state }))

@@ -22,7 +22,7 @@ export { DibsError };
  * @typedef {object} Sale
  * @property {string} id
  * @property {string} name plain text: never put it into HTML
- * @property {number} round
+ * @property {string} round
  * @property {number | null} opens_at ms since 1970 on the server's clock
  * @property {number | null} closes_at null when it stays open
  * @property {string} state `upcoming`, `open`, `sold_out` or `closed`, up to some seconds old
@@ -41,6 +41,8 @@ export class Dibs {
   #auth;
   #memory;
   #clock = new ServerClock();
+  /** @type {Promise<void> | null} */
+  #syncing = null;
   /** Claims under way, by sale: ten taps are one claim. @type {Map<string, Promise<Claim>>} */
   #claiming = new Map();
 
@@ -57,17 +59,15 @@ export class Dibs {
     return this.#clock.now();
   }
 
-  /**
-   * Reads the server's clock; call it again when the page wakes up (`onWake`).
-   * @param {{signal?: AbortSignal}} [options]
-   */
-  async sync({ signal } = {}) {
-    await this.#clock.sync(async () => {
-      const { body } = await this.#get("/v1/now", signal, 5_000);
-      const now = instant(record(body).now ?? body);
+  /** Reads the server's clock; call it again when the page wakes up (`onWake`). */
+  sync() {
+    this.#syncing ??= this.#clock.sync(async () => {
+      const { body } = await this.#get("/v1/now", undefined, 5_000);
+      const now = instant(record(body).now);
       if (now === null) throw new DibsError("no-answer", "the server's clock cannot be read");
       return now;
-    });
+    }).finally(() => { this.#syncing = null; });
+    return this.#syncing;
   }
 
   /**
@@ -97,7 +97,7 @@ export class Dibs {
    * @returns {Promise<Sale>}
    */
   async sale(id, { signal } = {}) {
-    const synced = this.#clock.known ? undefined : this.sync({ signal });
+    const synced = this.#clock.known ? undefined : this.sync();
     const [{ body }] = await Promise.all([
       this.#get(`/v1/sales/${encodeURIComponent(id)}`, signal), synced,
     ]);
@@ -151,7 +151,7 @@ export class Dibs {
    */
   async ticket(claim, { signal } = {}) {
     try {
-      const url = this.#ticketUrl(claim);
+      const url = this.#ticketUrl(claim.ticket.id);
       const { body } = await request(url, { bearer: claim.token, signals: [signal] });
       const ticket = readTicket(body);
       if (!ticket) throw new DibsError("no-answer", "the ticket cannot be read");
@@ -173,7 +173,7 @@ export class Dibs {
    */
   async *watch(claim, options = {}) {
     try {
-      for await (const ticket of watch(this.#ticketUrl(claim), claim, options)) {
+      for await (const ticket of watch(this.#ticketUrl(claim.ticket.id), claim, options)) {
         this.#memory.renew(ticket);
         yield ticket;
       }
@@ -234,8 +234,7 @@ export class Dibs {
       return claim;
     } catch (error) {
       if (error instanceof DibsError && !error.retryable && error.status !== 401) {
-        const { held } = error.document;
-        error.held = Array.isArray(held) ? held.flatMap((it) => this.#readClaim(it) ?? []) : [];
+        error.held = await this.#readHeld(error.document.held, signal);
         const claims = error.held.length > 0 ? error.held : attempt.claims;
         this.#memory.keep(sale.id, sale.round, { ...attempt, key: null, claims });
       }
@@ -258,6 +257,7 @@ export class Dibs {
     if (before && before.key !== null && !over) return { ...before, key: before.key };
     const claims = before?.claims ?? [];
     const attempt = { buyer, key: requestId(), answered: false, units, at: this.now(), claims };
+    this.#memory.forgetOthers(sale.id, sale.round);
     this.#memory.keep(sale.id, sale.round, attempt);
     return attempt;
   }
@@ -300,6 +300,24 @@ export class Dibs {
     }
   }
 
+  /**
+   * The tickets that a refusal names by id and token; those that cannot be read now are left out.
+   * @param {unknown} held
+   * @param {AbortSignal} [signal]
+   * @returns {Promise<Claim[]>}
+   */
+  async #readHeld(held, signal) {
+    if (!Array.isArray(held)) return [];
+    const reads = held.map(async (it) => {
+      const { ticket: id, token } = record(it);
+      if (typeof id !== "string" || typeof token !== "string") return null;
+      const { body } = await request(this.#ticketUrl(id), { bearer: token, signals: [signal] });
+      return this.#readClaim({ ticket: body, token });
+    });
+    const settled = await Promise.allSettled(reads);
+    return settled.flatMap((it) => (it.status === "fulfilled" && it.value ? [it.value] : []));
+  }
+
   /** @param {unknown} body @returns {Claim | null} */
   #readClaim(body) {
     const { token, stream } = record(body);
@@ -333,9 +351,9 @@ export class Dibs {
     }
   }
 
-  /** @param {Claim} claim */
-  #ticketUrl(claim) {
-    return `${this.#base}/v1/tickets/${encodeURIComponent(claim.ticket.id)}`;
+  /** @param {string} id */
+  #ticketUrl(id) {
+    return `${this.#base}/v1/tickets/${encodeURIComponent(id)}`;
   }
 
   /** @param {string} path @param {AbortSignal} [signal] @param {number} [timeoutMs] */
@@ -350,7 +368,7 @@ function readSale(value) {
   if (typeof id !== "string" || typeof state !== "string") return null;
   return {
     id, state, name: typeof name === "string" && name ? name : id,
-    round: Number(round) || 0, limit: Math.max(1, Math.trunc(Number(limit)) || 1),
+    round: String(round), limit: Math.max(1, Math.trunc(Number(limit)) || 1),
     opens_at: instant(opens_at), closes_at: instant(closes_at),
   };
 }

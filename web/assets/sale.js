@@ -331,7 +331,11 @@ async function resume() {
   await dibs.ticket(last).catch((error) => unknown(error, last));
 }
 
+let refreshing = false;
+
 async function refresh() {
+  if (refreshing) return;
+  refreshing = true;
   due.refresh = performance.now() + 30_000 * (1 + Math.random());
   try {
     const fresh = await dibs.sale(saleId);
@@ -351,6 +355,8 @@ async function refresh() {
       else page.phase = "missing";
       due.refresh = performance.now() + 2_000 * (1 + Math.random());
     }
+  } finally {
+    refreshing = false;
   }
   render();
 }

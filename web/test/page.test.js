@@ -103,6 +103,64 @@ describe("countdown, claim, result", () => {
     }));
 });
 
+/** Answers a page's socket in the server's place with what `speak` does; gives the claim's answer. */
+async function claimWithSocket(page, sale, speak) {
+  const granted = page.waitForResponse("**/v1/sales/*/tickets").then((answer) => answer.json());
+  let connections = 0;
+  await page.routeWebSocket("**/v1/ws", (socket) => {
+    const connection = ++connections;
+    if (connection > 1) return socket.connectToServer();
+    return socket.onMessage(async () => {
+      const { ticket } = await granted;
+      const send = (frame) => socket.send(JSON.stringify(frame));
+      speak((change) => send({ type: "ticket", ticket: { ...ticket, ...change } }), send, ticket);
+    });
+  });
+  await page.goto(sale.page);
+  await claims(page);
+  await granted;
+  return () => connections;
+}
+
+describe("what comes over the socket is judged", () => {
+  test("a node that drains is left, and another tells the result", () =>
+    visiting(async (page) => {
+      const connections = await claimWithSocket(page, await server.sale(), (ticket, send) => {
+        ticket({ version: 1, status: "pending", final: false });
+        send({ type: "drain", reconnect_after_ms: 50 });
+      });
+      await reaches(page, "confirmed");
+      assert.equal(connections(), 2);
+    }));
+
+  test("an older version changes nothing, and neither does what is no frame", () =>
+    visiting(async (page) => {
+      await claimWithSocket(page, await server.sale(), (ticket, send) => {
+        ticket({ version: 7, status: "pending", final: false });
+        ticket({ version: 6, status: "rejected", reason: "deadline", final: true });
+        ticket({ version: "8", status: "rejected", final: true });
+        ticket({ version: 9, status: "rejected", final: true, id: "another" });
+        send({ type: "news" });
+        send(null);
+        ticket({ version: 8, status: "confirmed", final: true });
+      });
+      await reaches(page, "confirmed");
+      const kept = await page.evaluate(() =>
+        Object.entries(localStorage).find(([name]) => name.includes(" claim "))[1]);
+      assert.equal(JSON.parse(kept).claims[0].ticket.version, 8);
+    }));
+
+  test("a silent socket is not trusted once the network was away", () =>
+    visiting(async (page, context) => {
+      await claimWithSocket(page, await server.sale(), (ticket) =>
+        ticket({ version: 1, status: "pending", final: false }));
+      await reaches(page, "pending");
+      await context.setOffline(true);
+      await context.setOffline(false);
+      await reaches(page, "confirmed");
+    }));
+});
+
 describe("without a WebSocket the result is polled", () => {
   test("when it cannot even be made", () =>
     visiting(async (page) => {
@@ -145,7 +203,11 @@ describe("without a WebSocket the result is polled", () => {
   test("when a proxy answers long-polls at once", () =>
     visiting(async (page) => {
       const sale = await server.sale();
-      await page.routeWebSocket("**/v1/ws", (socket) => socket.close({ code: 1008 }));
+      let opened = 0;
+      await page.routeWebSocket("**/v1/ws", (socket) => {
+        opened += 1;
+        return socket.close({ code: 1008 });
+      });
       let asked = 0;
       await page.route("**/v1/tickets/*", async (route) => {
         asked += 1;
@@ -156,6 +218,7 @@ describe("without a WebSocket the result is polled", () => {
       await claims(page);
       await reaches(page, "confirmed");
       assert.equal(asked, 4);
+      assert.equal(opened, 1, "a socket that was told to stay away does");
     }));
 });
 
@@ -340,6 +403,16 @@ describe("one buyer, one claim", () => {
       assert.equal(await ticketId(page), id);
     }));
 });
+
+test("a guest whose JWT is refused becomes a new guest", () =>
+  visiting(async (page) => {
+    const sale = await server.sale();
+    await page.goto(sale.page);
+    await reaches(page, "open");
+    await page.evaluate(() => localStorage.setItem(`dibs ${location.origin} guest`, "not.a.jwt"));
+    await claims(page);
+    await reaches(page, "confirmed");
+  }));
 
 describe("what cannot be had is said", () => {
   test("sold out, on arrival and in answer to a claim", () =>

@@ -47,14 +47,14 @@ impl Breaker {
         loop {
             match call().await {
                 Ok(answer) => {
-                    self.is_back();
+                    self.found_back();
                     return Ok(answer);
                 }
                 Err(LedgerError::Refused(error)) => {
-                    self.is_back();
+                    self.found_back();
                     return Err(Unanswered::Refused(error));
                 }
-                Err(LedgerError::Unavailable(error)) => self.is_away(&error),
+                Err(LedgerError::Unavailable(error)) => self.found_away(&error),
             }
             if self.stop.was_asked() {
                 return Err(Unanswered::Stopped);
@@ -64,14 +64,19 @@ impl Breaker {
         }
     }
 
-    fn is_away(&self, error: &str) {
+    /// Whether a call waits for the ledger to come back.
+    pub(crate) fn is_open(&self) -> bool {
+        self.away.load(Ordering::Relaxed)
+    }
+
+    fn found_away(&self, error: &str) {
         if !self.away.swap(true, Ordering::Relaxed) {
             tracing::warn!(error, "the ledger is away: orders wait until it is back");
             metric::paused(true);
         }
     }
 
-    fn is_back(&self) {
+    fn found_back(&self) {
         if self.away.swap(false, Ordering::Relaxed) {
             tracing::info!("the ledger is back: orders go on");
             metric::paused(false);

@@ -151,11 +151,8 @@ impl Verdicts {
                     });
                     slot.outcomes.push(Outcome { install, ticket: ticket.clone() });
                 }
-                Decision::Foreign(ticket) => tracing::error!(
-                    %ticket,
-                    "an order names a ticket of another buyer: ids or messages were tampered with"
-                ),
-                Decision::Failed(_, _) => {}
+                // A foreign one has no verdict; the ledger has raised the alarm.
+                Decision::Foreign(_) | Decision::Failed(_, _) => {}
             }
         }
         verdicts

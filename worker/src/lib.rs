@@ -42,6 +42,7 @@ pub struct Worker {
     tasks: TaskTracker,
     seams: Seams,
     contact: Arc<Contact>,
+    breaker: Arc<Breaker>,
     settings: Settings,
     probed: Mutex<Option<(Instant, Result<(), String>)>>,
 }
@@ -54,7 +55,7 @@ impl Worker {
         let tasks = TaskTracker::new();
         let contact = Arc::new(Contact::new(seams.clone(), &settings));
         let breaker = Arc::new(Breaker::new(stop.clone(), &settings));
-        let decider = Arc::new(Decider::new(seams.clone(), contact.clone(), breaker));
+        let decider = Arc::new(Decider::new(seams.clone(), contact.clone(), breaker.clone()));
         let settler = Settler::new(seams.clone());
 
         let consumer = Arc::new(Consumer::new(
@@ -84,7 +85,7 @@ impl Worker {
             async move { keeper.lock().await.step().await }
         }));
         tasks.close();
-        Self { tasks, seams, contact, settings, probed: Mutex::new(None) }
+        Self { tasks, seams, contact, breaker, settings, probed: Mutex::new(None) }
     }
 
     /// Whether orders can get their verdicts: tries ledger, gate and log, at most once a
@@ -104,6 +105,9 @@ impl Worker {
     async fn probe(&self) -> Result<(), String> {
         if !self.contact.was_made().await {
             return Err("the worker has not reached the ledger yet".into());
+        }
+        if self.breaker.is_open() {
+            return Err("the ledger is away: the worker is paused".into());
         }
         self.seams.ledger.probe().await.map_err(|error| error.to_string())?;
         self.seams.gate.probe().await.map_err(|error| error.to_string())?;

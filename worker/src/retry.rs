@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sale::id::TicketId;
 use sale::time::Timestamp;
-use store::ledger::{Decision, DeadlineFrom, LedgerError, Retry};
+use store::ledger::{DeadlineFrom, Decision, LedgerError, Retry};
 use tokio::sync::Mutex;
 
 use crate::breaker::Unanswered;
@@ -90,11 +90,8 @@ impl Retries {
     /// Raises the alert, once for each order that is found parked.
     async fn look_at_parked(&self) -> Result<(), LedgerError> {
         let aside = self.decider.seams.ledger.aside(None, PAGE).await?;
-        let parked: BTreeSet<_> = aside
-            .iter()
-            .filter(|row| row.retry_at.is_none())
-            .map(|row| row.order.ticket)
-            .collect();
+        let parked: BTreeSet<_> =
+            aside.iter().filter(|row| row.retry_at.is_none()).map(|row| row.order.ticket).collect();
         metric::parked(parked.len());
         let mut known = self.parked.lock().await;
         for ticket in parked.difference(&known) {

@@ -52,8 +52,7 @@ impl Settler {
                 Some((slot, outcomes))
             }
             Err(
-                error
-                @ (GateError::NotWarm(_) | GateError::Unavailable(_) | GateError::NotKnown),
+                error @ (GateError::NotWarm(_) | GateError::Unavailable(_) | GateError::NotKnown),
             ) => {
                 tracing::warn!(
                     round = slot.round.0,

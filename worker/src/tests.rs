@@ -1,0 +1,7 @@
+//! The worker on real engines in a temporary folder.
+
+mod bench;
+mod orders;
+mod outages;
+mod rounds;
+mod set_aside;

@@ -190,7 +190,7 @@ impl Patch {
                 Err(Refusal::field("restock", "cannot be combined with other changes"))
             }
             Some(restock) => Ok(Change::Restock(restock)),
-            None if terms.is_empty() => Err(Refusal::Query(
+            None if terms.is_empty() => Err(Refusal::Invalid(
                 "one of restock, name, closed, opens_at and closes_at is needed".into(),
             )),
             None => Ok(Change::Terms(terms)),

@@ -1,6 +1,6 @@
 //! The running server's admin API, as the commands call it.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
@@ -9,6 +9,7 @@ use ureq::Agent;
 use ureq::http::{Method, Request, header};
 
 use crate::config::Config;
+use crate::config::serving::local_url;
 use crate::data::Kept;
 
 /// A server with the key that opens its admin API.
@@ -97,17 +98,11 @@ fn key(config: &Config) -> anyhow::Result<String> {
     })
 }
 
-/// How a server that listens there is reached from this machine.
 fn own_address(listen: SocketAddr) -> anyhow::Result<String> {
     if listen.port() == 0 {
         bail!("the server chose its own port; name the address that it printed with --url");
     }
-    let ip = match listen.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    Ok(format!("http://{}", SocketAddr::new(ip, listen.port())))
+    Ok(local_url(listen))
 }
 
 #[cfg(test)]

@@ -138,8 +138,8 @@ fn command() -> clap::Command {
         command = command.mut_subcommand(role, |role| role.args(every().map(|arg| arg.hide(true))));
     }
     let global = |arg: Arg| arg.global(true);
-    command = command
-        .mut_subcommand("config", |it| it.args(every().map(|arg| global(arg).hide(true))));
+    command =
+        command.mut_subcommand("config", |it| it.args(every().map(|arg| global(arg).hide(true))));
     for name in ["sale", "parked"] {
         let needed = || FOR_SERVER.iter().filter_map(|key| setting::find(key));
         command = command.mut_subcommand(name, |it| {

@@ -26,10 +26,10 @@ pub enum SaleCommand {
         #[arg(long)]
         name: String,
         /// Units for all buyers
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", allow_negative_numbers = true)]
         stock: u32,
         /// Units for one buyer
-        #[arg(long, value_name = "N", default_value_t = 1)]
+        #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true)]
         limit: u8,
         /// When it opens: a time such as 2030-01-31T10:00:00Z, or +30s from the server's now
         #[arg(long, value_name = "TIME", value_parser = Moment::parse)]
@@ -177,7 +177,16 @@ fn show(out: &mut impl Write, sales: &[Value], json: bool) -> anyhow::Result<()>
         return Ok(writeln!(out, "{value}")?);
     }
     let heading = [
-        "ID", "STATE", "STOCK", "AVAILABLE", "HELD", "SOLD", "REJECTED", "LIMIT", "OPENS", "CLOSES",
+        "ID",
+        "STATE",
+        "STOCK",
+        "AVAILABLE",
+        "HELD",
+        "SOLD",
+        "REJECTED",
+        "LIMIT",
+        "OPENS",
+        "CLOSES",
         "NAME",
     ];
     let count = |count: Option<String>| count.unwrap_or_else(|| "-".to_owned());
@@ -253,7 +262,8 @@ struct Ticket {
 }
 
 fn columns(row: &Value) -> anyhow::Result<[String; 7]> {
-    let Row { ticket, buyer } = Row::deserialize(row).context("the server's answer is no ticket")?;
+    let Row { ticket, buyer } =
+        Row::deserialize(row).context("the server's answer is no ticket")?;
     Ok([
         ticket.id,
         buyer,

@@ -26,14 +26,14 @@ pub enum Source {
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
-    /// A value that is not allowed. `shown` is `None` for a secret.
+    /// A value that is not allowed.
     Value {
         /// The setting.
         key: &'static str,
         /// Where the value came from.
         source: Source,
-        /// The value.
-        shown: Option<String>,
+        /// The value in quotes, or what stands for it: a secret is not repeated.
+        shown: String,
         /// What would be allowed.
         allowed: String,
     },
@@ -80,11 +80,8 @@ impl fmt::Display for Faults {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Value { key, source, shown: Some(value), allowed } => {
-                write!(f, "{key} ({source}): {value:?} is not allowed; {allowed}")
-            }
-            Self::Value { key, source, shown: None, allowed } => {
-                write!(f, "{key} ({source}): the value, a secret, is not allowed; {allowed}")
+            Self::Value { key, source, shown, allowed } => {
+                write!(f, "{key} ({source}): {shown} is not allowed; {allowed}")
             }
             Self::Unknown { name, source, meant: Some(meant) } => {
                 write!(f, "{name} ({source}) is not a setting; did you mean {meant}?")
@@ -112,8 +109,8 @@ impl fmt::Display for Source {
 impl Fault {
     pub(super) fn value(setting: &Setting, source: Source, text: &str, allowed: String) -> Self {
         let shown = match setting.default {
-            Default::Plain(_) => Some(text.to_owned()),
-            Default::Secret(_) => None,
+            Default::Plain(_) => format!("{text:?}"),
+            Default::Secret(_) => "the value, a secret,".to_owned(),
         };
         Self::Value { key: setting.key, source, shown, allowed }
     }

@@ -42,7 +42,12 @@ impl AdminKeyText {
         }
     }
 
-    /// The key, to be sent or compared, never to be shown.
+    /// The key to compare with.
+    pub fn key(&self) -> AdminKey {
+        AdminKey::new(&self.0).expect("the constructor has checked it")
+    }
+
+    /// The text, to be sent, never to be shown.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -62,7 +67,8 @@ fn secrets(text: &str) -> Result<Secrets, String> {
 }
 
 fn jwt_keys(text: &str) -> Result<KeySource, String> {
-    let rule = "must be the path of a JWKS or PEM file, or hs256: and a secret of at least 32 bytes";
+    let rule =
+        "must be the path of a JWKS or PEM file, or hs256: and a secret of at least 32 bytes";
     if text.is_empty() {
         return Ok(KeySource::None);
     }

@@ -108,7 +108,9 @@ impl Layers {
             let error = format!("line {line}: {}", error.message());
             self.faults.push(Fault::File { path: path.to_owned(), error });
         }
-        for (key, value) in table.get_ref() {
+        let mut entries: Vec<_> = table.get_ref().iter().collect();
+        entries.sort_by_key(|(key, _)| key.span().start);
+        for (key, value) in entries {
             let line = line_of(text, key.span().start);
             let source = Source::File { path: path.to_owned(), line };
             match setting::find(key.get_ref()) {
@@ -124,7 +126,7 @@ impl Layers {
                     None => self.faults.push(Fault::Value {
                         key: setting.key,
                         source,
-                        shown: None,
+                        shown: format!("a value of type {}", value.get_ref().type_str()),
                         allowed: "must be text, a whole number, true or false, or a list of texts"
                             .to_owned(),
                     }),
@@ -147,8 +149,8 @@ impl Layers {
                 (Some(setting), Err(_)) => self.faults.push(Fault::Value {
                     key: setting.key,
                     source,
-                    shown: None,
-                    allowed: "must be UTF-8".to_owned(),
+                    shown: "a value that is no UTF-8".to_owned(),
+                    allowed: "must be text".to_owned(),
                 }),
                 (None, _) => {
                     let meant = nearest(&rest.to_ascii_lowercase()).map(Setting::variable);

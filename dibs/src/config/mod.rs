@@ -118,3 +118,6 @@ impl Config {
         !matches!(self.keys.jwt_keys, KeySource::None)
     }
 }
+
+#[cfg(test)]
+mod tests;

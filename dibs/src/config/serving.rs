@@ -1,6 +1,6 @@
 //! Where Dibs answers, and whom.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use edge::origins::Origin;
@@ -35,6 +35,16 @@ fn origins(text: &str) -> Result<Vec<Origin>, String> {
             Origin::parse(origin).map_err(|rule| format!("{origin:?} is no origin; each {rule}"))
         })
         .collect()
+}
+
+/// How a server that listens there is reached from this machine.
+pub fn local_url(listen: SocketAddr) -> String {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    format!("http://{}", SocketAddr::new(ip, listen.port()))
 }
 
 impl Serving {

@@ -79,7 +79,7 @@ export function onWake(woken, signal) {
   }, { signal });
   document.addEventListener("resume", () => tell(true), { signal });
   addEventListener("online", () => tell(true), { signal });
-  addEventListener("pageshow", (event) => tell(event.persisted), { signal });
+  addEventListener("pageshow", (event) => event.persisted && tell(true), { signal });
 }
 
 function hidden() {

@@ -35,7 +35,7 @@ export class DibsError extends Error {
  * @typedef {object} Ticket
  * @property {string} id
  * @property {string} sale
- * @property {number} round
+ * @property {string} round
  * @property {number} units
  * @property {string} status `pending`, `confirmed`, `rejected`, or a later stage
  * @property {string | null} reason why it was rejected
@@ -132,7 +132,7 @@ export function readTicket(value) {
   if (typeof id !== "string" || typeof sale !== "string" || typeof status !== "string") return null;
   if (!Number.isSafeInteger(version) || typeof final !== "boolean") return null;
   return {
-    id, sale, status, final, version: Number(version), round: Number(round), units: Number(units),
+    id, sale, status, final, version: Number(version), round: String(round), units: Number(units),
     reason: typeof reason === "string" ? reason : null,
     granted_at: typeof granted_at === "string" ? granted_at : null,
     decided_at: typeof decided_at === "string" ? decided_at : null,

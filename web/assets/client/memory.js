@@ -40,7 +40,7 @@ export class Memory {
 
   /**
    * @param {string} sale
-   * @param {number} round
+   * @param {string} round
    * @returns {Attempt | null}
    */
   attempt(sale, round) {
@@ -60,17 +60,25 @@ export class Memory {
   }
 
   /**
-   * Keeps the attempt, or forgets it when nothing is left of it. Earlier rounds are forgotten too.
+   * Forgets the sale's other rounds, so that a sale that recurs keeps one entry.
    * @param {string} sale
-   * @param {number} round
+   * @param {string} round
+   */
+  forgetOthers(sale, round) {
+    for (const name of this.#names()) {
+      if (name.startsWith(`claim ${sale} `) && name !== `claim ${sale} ${round}`) this.#set(name, null);
+    }
+  }
+
+  /**
+   * Keeps the attempt, or forgets it when nothing is left of it.
+   * @param {string} sale
+   * @param {string} round
    * @param {Attempt} attempt
    */
   keep(sale, round, attempt) {
     const name = `claim ${sale} ${round}`;
     const claims = attempt.claims.slice(-MOST_CLAIMS);
-    for (const other of this.#names()) {
-      if (other.startsWith(`claim ${sale} `) && other !== name) this.#set(other, null);
-    }
     const empty = attempt.key === null && claims.length === 0;
     this.#set(name, empty ? null : JSON.stringify({ ...attempt, claims }));
   }

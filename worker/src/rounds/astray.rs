@@ -69,11 +69,8 @@ async fn settle_all(seams: &Seams, round: RoundId) -> Result<(), Trouble> {
         let rows = seams.ledger.tickets(round, None, after, PAGE).await?;
         let Some(last) = rows.last() else { return Ok(()) };
         after = Some(last.ticket.id);
-        let settlement = |Row { buyer, ticket }| Settlement {
-            ticket: ticket.id,
-            buyer,
-            state: ticket.state,
-        };
+        let settlement =
+            |Row { buyer, ticket }| Settlement { ticket: ticket.id, buyer, state: ticket.state };
         let settlements: Vec<_> = rows.into_iter().map(settlement).collect();
         seams.gate.settle(Slot::first(round), &settlements, &[]).await?;
     }

@@ -50,8 +50,8 @@ impl Retiring {
         if !set_aside_of(seams, sale.round).await?.is_empty() {
             return Ok(());
         }
-        let agree = gate.available == i64::from(ledger.available)
-            && gate.sold == u64::from(ledger.sold());
+        let agree =
+            gate.available == i64::from(ledger.available) && gate.sold == u64::from(ledger.sold());
         if !agree {
             return Err(Trouble::Disagree { gate: Box::new(gate), ledger });
         }

@@ -27,10 +27,11 @@ impl SqliteLedger {
         let mut tx = self.write().await?;
         let holdings = holdings(&mut tx, orders).await?;
         let mut sitting = Sitting::open(&mut tx, orders, holdings, deadline, now).await?;
-        let decisions = orders.iter().map(|order| sitting.hear(order, None)).collect();
+        let hear = |order| sitting.hear(order, None);
+        let decisions = orders.iter().map(hear).collect::<Result<_, Fault>>()?;
         sitting.write(&mut tx, orders).await?;
         tx.commit().await?;
-        decisions
+        Ok(decisions)
     }
 
     pub(in crate::ledger) async fn reject(

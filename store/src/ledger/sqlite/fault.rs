@@ -17,6 +17,7 @@ impl Fault {
     }
 
     /// Why the tables of the file could not be brought up to date.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "more variants may come with sqlx")]
     pub(super) fn of_migration(path: &Path, error: MigrateError) -> Self {
         let file = path.display();
         match error {
@@ -46,6 +47,7 @@ pub(super) fn readable<T, E: std::fmt::Debug>(
 }
 
 impl From<sqlx::Error> for Fault {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "more variants may come with sqlx")]
     fn from(error: sqlx::Error) -> Self {
         let passing = match &error {
             sqlx::Error::Database(engine) => {

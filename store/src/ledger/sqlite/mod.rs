@@ -143,3 +143,53 @@ where
     }
     query.push(")");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: i64) -> Timestamp {
+        Timestamp::from_millis(ms).unwrap()
+    }
+
+    async fn fresh() -> (tempfile::TempDir, SqliteLedger) {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = SqliteLedger::open(&folder.path().join("ledger.db")).await.unwrap();
+        (folder, ledger)
+    }
+
+    /// A transaction that writes more than the file may hold.
+    async fn fill(ledger: &SqliteLedger) -> Result<(), Fault> {
+        let mut tx = ledger.write().await?;
+        let grow = "INSERT INTO sales VALUES ('a', 'b', hex(zeroblob(9999999)))";
+        sqlx::query(grow).execute(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_not_available_and_the_ledger_goes_on_after_it() {
+        let (_folder, ledger) = fresh().await;
+        sqlx::query("PRAGMA max_page_count = 100").execute(&ledger.writer).await.unwrap();
+        let full = fill(&ledger).await.map_err(LedgerError::from);
+        assert!(matches!(full, Err(LedgerError::Unavailable(_))), "{full:?}");
+        ledger.probe().await.unwrap();
+        assert_eq!(ledger.sales(9).await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn a_call_given_up_at_any_point_leaves_nothing_behind() {
+        let (_folder, ledger) = fresh().await;
+        for steps in 0..40 {
+            let mut call = Box::pin(ledger.contact(at(1_000), Duration::ZERO));
+            for _ in 0..steps {
+                let step = tokio::time::timeout(Duration::from_micros(50), &mut call).await;
+                if step.is_ok() {
+                    break;
+                }
+            }
+        }
+        ledger.probe().await.unwrap();
+        assert_eq!(ledger.contact(at(1_000), Duration::ZERO).await.unwrap(), at(1_000));
+    }
+}

@@ -1,0 +1,27 @@
+//! File descriptors: each connection needs one.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// What the process needs besides its connections: files, threads, the ops server.
+const OTHERS: u64 = 512;
+
+/// Asks the system for as many as `connections` need; warns if it does not give them.
+pub(crate) fn raise(connections: usize) {
+    let needed = connections as u64 + OTHERS;
+    let limit = getrlimit(Resource::Nofile);
+    let has = |current: Option<u64>| current.is_none_or(|current| current >= needed);
+    if has(limit.current) {
+        return;
+    }
+    let wanted = limit.maximum.map_or(needed, |most| most.min(needed));
+    let raised = Rlimit { current: Some(wanted), maximum: limit.maximum };
+    let outcome = setrlimit(Resource::Nofile, raised);
+    if outcome.is_err() || wanted < needed {
+        tracing::warn!(
+            needed,
+            given = wanted,
+            "fewer file descriptors than `connections` needs: raise the limit (ulimit -n), or \
+             lower the setting"
+        );
+    }
+}

@@ -1,0 +1,196 @@
+//! From the command line to the exit code.
+
+use std::fmt::Display;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::assemble::{self, Started};
+use crate::cli::admin::Admin;
+use crate::cli::{self, Command, ConfigCommand};
+use crate::config::Config;
+use crate::config::engines::Engine;
+use crate::config::serving::local_url;
+use crate::{descriptors, telemetry};
+
+/// The command line or the configuration is wrong; nothing was started.
+const WRONG: u8 = 2;
+
+/// Does what the command line asks for. The exit code is 0 if it was done, 1 if it failed, 2 if
+/// command line or configuration are wrong.
+pub fn main() -> ExitCode {
+    let invocation = match cli::parse(std::env::args_os()) {
+        Ok(invocation) => invocation,
+        Err(shown) => {
+            // Nothing is left to do for a help text that nobody reads.
+            let _ = shown.print();
+            return if shown.use_stderr() { ExitCode::from(WRONG) } else { ExitCode::SUCCESS };
+        }
+    };
+    let config = match Config::read(invocation.inputs) {
+        Ok(config) => config,
+        Err(faults) => return complain(&faults, WRONG),
+    };
+    let done = match invocation.command {
+        None => serve(&config),
+        Some(Command::Api) => return refuse_alone("api", &config),
+        Some(Command::Worker) => return refuse_alone("worker", &config),
+        Some(Command::Push) => return refuse_alone("push", &config),
+        Some(Command::Migrate) => migrate(&config),
+        Some(Command::Config { action: None }) => tell(config.listing().trim_end()),
+        Some(Command::Config { action: Some(ConfigCommand::Check) }) => check(&config),
+        Some(Command::Sale { server, action }) => Admin::new(&config, server.url.as_deref())
+            .and_then(|admin| cli::sales::run(&admin, action, server.json)),
+        Some(Command::Parked { server, action }) => Admin::new(&config, server.url.as_deref())
+            .and_then(|admin| cli::parked::run(&admin, action, server.json)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if reader_has_left(&error) => ExitCode::SUCCESS,
+        Err(error) => complain(&format!("{error:#}"), 1),
+    }
+}
+
+fn complain(what: &impl Display, code: u8) -> ExitCode {
+    let _ = writeln!(io::stderr(), "dibs: {what}");
+    ExitCode::from(code)
+}
+
+fn tell(what: &str) -> anyhow::Result<()> {
+    Ok(writeln!(io::stdout(), "{what}")?)
+}
+
+/// Such as `dibs sale tickets … | head`.
+fn reader_has_left(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}
+
+fn refuse_alone(role: &str, config: &Config) -> ExitCode {
+    let engines = &config.engines;
+    match (engines.gate, engines.log, engines.ledger) {
+        (Engine::Local, Engine::Local, Engine::Local) => complain(
+            &format!(
+                "`dibs {role}` alone cannot work with gate=local, log=local and ledger=local: \
+                 these live in one process and no other one can reach them. Run `dibs`, which \
+                 has every role in one process"
+            ),
+            WRONG,
+        ),
+    }
+}
+
+fn check(config: &Config) -> anyhow::Result<()> {
+    for warning in config.warnings() {
+        tell(&format!("warning: {warning}"))?;
+    }
+    tell("the configuration is right")
+}
+
+fn runtime() -> anyhow::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the threads that do the work")
+}
+
+fn migrate(config: &Config) -> anyhow::Result<()> {
+    telemetry::log(&config.logs);
+    let ledger = runtime()?.block_on(assemble::migrate(config))?;
+    tell(&format!("the ledger {} is up to date", ledger.display()))
+}
+
+/// What the runtime's own threads may take to end after everything else has.
+const THREADS: Duration = Duration::from_millis(500);
+
+fn serve(config: &Config) -> anyhow::Result<()> {
+    telemetry::log(&config.logs);
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
+    }
+    descriptors::raise(config.serving.connections);
+    let runtime = runtime()?;
+    let done = runtime.block_on(serve_until_told(config));
+    runtime.shutdown_timeout(THREADS);
+    done
+}
+
+async fn serve_until_told(config: &Config) -> anyhow::Result<()> {
+    let mut signals = Signals::new()?;
+    let running = tokio::select! {
+        started = assemble::start(config) => started?,
+        _ = signals.next() => return Ok(()),
+    };
+    tell(&greeting(running.started()))?;
+    let broken = tokio::select! {
+        name = signals.next() => {
+            tracing::info!(signal = name.name, "ending");
+            None
+        }
+        part = running.broken() => {
+            tracing::error!(part, "a part has ended that must not; ending");
+            Some(part)
+        }
+    };
+    let closed = tokio::select! {
+        closed = running.shut_down() => closed,
+        again = signals.next() => std::process::exit(again.exit_code),
+    };
+    match broken {
+        Some(part) => anyhow::bail!("{part} has ended, though nobody asked it to; see the log"),
+        None if !closed => anyhow::bail!("the engines could not be closed in time; see the log"),
+        None => Ok(()),
+    }
+}
+
+/// The signals that ask for the end.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+struct Ending {
+    name: &'static str,
+    exit_code: i32,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> Ending {
+        tokio::select! {
+            _ = self.terminate.recv() => Ending { name: "SIGTERM", exit_code: 128 + 15 },
+            _ = self.interrupt.recv() => Ending { name: "SIGINT", exit_code: 128 + 2 },
+        }
+    }
+}
+
+fn greeting(started: &Started) -> String {
+    let page = local_url(started.page);
+    let mut lines = vec![format!("Dibs is running: {page}/")];
+    let mut line = |name: &str, what: String| lines.push(format!("  {name:<10} {what}"));
+    if let Some(demo) = &started.demo {
+        let wait = demo.opens_at.since(store::clock::now()).as_secs();
+        let when = if wait > 0 { format!(" (opens in {wait} s)") } else { String::new() };
+        line("demo sale", format!("{page}/sales/{}{when}", demo.id));
+    }
+    line("data", started.data.display().to_string());
+    for (name, path) in [("admin key", &started.admin_key), ("secret", &started.secret)] {
+        if let Some(path) = path {
+            line(name, format!("{} (readable by you alone)", path.display()));
+        }
+    }
+    line("health", format!("{}/readyz", local_url(started.ops)));
+    lines.join("\n")
+}

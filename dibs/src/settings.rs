@@ -1,0 +1,66 @@
+//! What the configuration means for each part.
+
+use edge::serve::Limits;
+
+use crate::config::Config;
+use crate::running::{Steps, steps};
+
+/// The bounds of the server for buyers.
+pub(crate) fn connections(config: &Config) -> Limits {
+    Limits {
+        connections: config.serving.connections,
+        header_timeout: config.serving.header_within,
+        ..Limits::default()
+    }
+}
+
+/// The gate of this process.
+pub(crate) fn gate(config: &Config) -> store::gate::local::Settings {
+    store::gate::local::Settings {
+        outbox_most: config.claims.outbox_orders,
+        resend_after: config.claims.resend_after,
+        resend_most: config.claims.resend_most,
+        ..Default::default()
+    }
+}
+
+/// Claims, sales, admin.
+pub(crate) fn api(config: &Config) -> api::Settings {
+    api::Settings {
+        claims_queued: config.claims.queue_claims,
+        claim_within: config.claims.claim_timeout,
+        sweep_every: config.claims.sweep_every,
+        answer_within: config.claims.answer_within,
+        ..Default::default()
+    }
+}
+
+/// Reads of tickets.
+pub(crate) fn push(config: &Config) -> push::Settings {
+    let Steps { connections, .. } = steps(config.serving.drain_within);
+    push::Settings {
+        ping_every: config.watching.ping_every,
+        silent_grace: config.watching.pong_within,
+        watch_within: config.watching.watch_within,
+        write_within: config.watching.write_within,
+        sockets: config.serving.connections,
+        heartbeat_every: config.watching.heartbeat_every,
+        reread_every: config.watching.reread_every,
+        resend_after: config.claims.resend_after,
+        drain_over: connections / 2,
+        drain_within: connections * 9 / 10,
+        ..Default::default()
+    }
+}
+
+/// Verdicts, retries, rounds.
+pub(crate) fn worker(config: &Config) -> worker::Settings {
+    let Steps { roles, .. } = steps(config.serving.drain_within);
+    worker::Settings {
+        retry_every: config.rounds.retry_every,
+        tend_every: config.rounds.tend_every,
+        retire_after: config.rounds.retire_after,
+        finish_within: roles * 9 / 10,
+        ..Default::default()
+    }
+}
