@@ -154,10 +154,11 @@ impl Api {
             .route("/v1/sales/{sale}/tickets", post(claim::claim))
             .route("/v1/guests", post(guests::create))
             .route("/v1/now", get(sales::now))
+            .method_not_allowed_fallback(edge::problem::method_not_allowed)
+            // Around the fallbacks too: a preflight is a method that no path knows.
             .layer(self.app.keys.origins.cors());
         buyers
             .merge(admin::router(&self.app))
-            .method_not_allowed_fallback(edge::problem::method_not_allowed)
             .fallback(edge::problem::no_such_path)
             .with_state(self.app.clone())
     }

@@ -26,38 +26,42 @@ impl Sweeper {
         let mut ticks = interval(self.settings.sweep_every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while self.stop.run_until_cancelled(ticks.tick()).await.is_some() {
-            for slot in self.directory.live_slots() {
-                if let Err(error) = self.sweep(slot).await {
-                    // For every slot alike; what was handed out comes again.
-                    tracing::debug!(%error, "overdue batches wait for their next turn");
-                    break;
-                }
-            }
+            while !self.stop.is_cancelled() && self.sweep_all().await {}
         }
     }
 
-    /// Sends all that is overdue in one slot.
-    async fn sweep(&self, slot: Slot) -> Result<(), LogError> {
-        while !self.stop.is_cancelled() {
-            let overdue = match self.gate.resend(slot, self.settings.sweep_most).await {
-                Ok(overdue) => overdue,
-                // The keeper loads it; until then it has no outbox.
-                Err(GateError::NotWarm(_)) => return Ok(()),
-                Err(error @ (GateError::Unavailable(_) | GateError::NotKnown)) => {
-                    tracing::debug!(round = %slot.round, %error, "an outbox was not searched");
-                    return Ok(());
+    /// Takes a handful of each slot in turn. Answers whether there may be more.
+    async fn sweep_all(&self) -> bool {
+        let mut more = false;
+        for slot in self.directory.live_slots() {
+            match self.sweep(slot).await {
+                Ok(full) => more |= full,
+                Err(error) => {
+                    // For every slot alike; what was handed out comes again.
+                    tracing::debug!(%error, "overdue batches wait for their next turn");
+                    return false;
                 }
-            };
-            let last = overdue.len() < self.settings.sweep_most;
-            for batch in overdue {
-                self.send(batch).await?;
-                metrics::counter!("dibs_batches_sent_again_total").increment(1);
-            }
-            if last {
-                break;
             }
         }
-        Ok(())
+        more
+    }
+
+    async fn sweep(&self, slot: Slot) -> Result<bool, LogError> {
+        let overdue = match self.gate.resend(slot, self.settings.sweep_most).await {
+            Ok(overdue) => overdue,
+            // The keeper loads it; until then it has no outbox.
+            Err(GateError::NotWarm(_)) => return Ok(false),
+            Err(error @ (GateError::Unavailable(_) | GateError::NotKnown)) => {
+                tracing::debug!(round = %slot.round, %error, "an outbox was not searched");
+                return Ok(false);
+            }
+        };
+        let full = overdue.len() == self.settings.sweep_most;
+        for batch in overdue {
+            self.send(batch).await?;
+            metrics::counter!("dibs_batches_sent_again_total").increment(1);
+        }
+        Ok(full)
     }
 
     /// Publishes one batch. With a full log it waits for room: what is in hand was stamped as

@@ -15,7 +15,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::json;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -33,7 +33,7 @@ pub struct Limits {
     pub connections: usize,
     /// How long a new connection may be silent, and how long a begun header may take.
     pub header_timeout: Duration,
-    /// The most bytes of a request's header block; a larger one is answered 431. At least 8192.
+    /// The most bytes of a request's header block; a larger one is answered 431.
     pub header_bytes: usize,
     /// How long a connection may be idle between two requests.
     pub idle_timeout: Duration,
@@ -58,7 +58,10 @@ impl Default for Limits {
 #[derive(Debug, Clone)]
 pub struct Permit(#[expect(dead_code, reason = "held for its drop")] Arc<OwnedSemaphorePermit>);
 
-/// What waits for refused connections to hear that they are: beyond it they are just closed.
+/// The smallest buffer that hyper admits; one that is no smaller than a header block holds it.
+const SMALLEST_BUFFER: usize = 8192;
+
+/// The most refused connections at a time that are told so; beyond it they are just closed.
 const REFUSALS: usize = 256;
 
 /// How long an answered peer is listened to, so that it can read the answer.
@@ -117,7 +120,7 @@ async fn connection(
         .timer(HeadTimer::new(phase, &limits))
         .header_read_timeout(limits.idle_timeout)
         .max_header_size(limits.header_bytes)
-        .max_buf_size(limits.header_bytes)
+        .max_buf_size(limits.header_bytes.max(SMALLEST_BUFFER))
         .serve_connection(io, service)
         .with_upgrades();
     let ended = match stop.run_until_cancelled(&mut serving).await {
@@ -176,9 +179,7 @@ fn full() -> String {
 async fn hang_up(mut stream: TcpStream) {
     let reading = async {
         stream.shutdown().await?;
-        let mut ignored = [0; 4096];
-        while stream.read(&mut ignored).await? > 0 {}
-        std::io::Result::Ok(())
+        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
     };
     let _ = tokio::time::timeout(LINGER, reading).await;
 }

@@ -71,10 +71,19 @@ export class Server {
     return { id, opensAt, page: `${this.base}/sales/${id}` };
   }
 
+  /** Waits until what a CDN may carry shows the sale's new state. */
+  async says(sale, state) {
+    for (const end = Date.now() + 20_000; Date.now() < end;) {
+      const shown = await (await fetch(`${this.base}/v1/sales/${sale.id}`)).json();
+      if (shown.state === state) return;
+    }
+    throw new Error(`${sale.id} does not become ${state}`);
+  }
+
   /** The sale's tickets as the admin sees them. */
   async tickets(sale) {
-    const answer = await this.admin("GET", `/v1/admin/sales/${sale.id}/tickets`);
-    return answer.tickets;
+    const { tickets } = await this.admin("GET", `/v1/admin/sales/${sale.id}/tickets`);
+    return tickets.map(({ ticket }) => ticket);
   }
 
   async admin(method, path, body) {

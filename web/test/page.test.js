@@ -427,6 +427,7 @@ describe("what cannot be had is said", () => {
       });
       await claims(page);
       await reaches(page, "sold_out");
+      await server.says(sale, "sold_out");
       await visiting(async (late) => {
         await late.goto(sale.page);
         await reaches(late, "sold_out");

@@ -29,6 +29,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/v1/admin/parked", get(parked::list))
         .route("/v1/admin/parked/{ticket}/resend", post(parked::resend))
         .route("/v1/admin/parked/{ticket}/reject", post(parked::reject))
+        .method_not_allowed_fallback(edge::problem::method_not_allowed)
         .route_layer(from_fn_with_state(app.clone(), operator))
 }
 

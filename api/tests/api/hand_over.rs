@@ -23,21 +23,30 @@ async fn a_grant_is_published_right_away() {
 }
 
 #[tokio::test]
-async fn a_grant_that_nobody_published_is_sent_by_the_sweeper() {
+async fn grants_that_nobody_published_are_sent_by_the_sweeper_until_they_are_decided() {
     let mut layout = Layout::default();
     layout.gate.resend_after = Duration::from_millis(20);
     layout.settings.sweep_every = Duration::from_millis(10);
+    layout.settings.sweep_most = 2;
     let shop = Shop::laid_out(layout).await;
     let round = shop.sale("s", 5, 1).await.body["round"].clone();
     let round = RoundId::parse(round.as_str().unwrap()).unwrap();
     let sale = shop.seams.ledger.sale_of(round).await.unwrap().unwrap();
-    let buyer = BuyerId::new("ada").unwrap();
-    let ticket = TicketId::derive(round, Shard::FIRST, &sale.salt, &buyer, &RequestId::none());
-    let claim = Claim { ticket, buyer, units: Units::ONE };
-    // As if this process had died between the gate's answer and the log.
-    shop.seams.gate.grant(Slot::first(round), BatchId([7; 16]), &[claim]).await.unwrap();
-    assert_eq!(shop.orders().await[0].ticket, ticket);
-    assert_eq!(shop.orders().await[0].ticket, ticket, "again, until it is decided");
+    let mut granted = HashSet::new();
+    for n in 0..5 {
+        let buyer = BuyerId::new(&format!("b{n}")).unwrap();
+        let ticket = TicketId::derive(round, Shard::FIRST, &sale.salt, &buyer, &RequestId::none());
+        let claim = Claim { ticket, buyer, units: Units::ONE };
+        // As if this process had died between the gate's answer and the log.
+        shop.seams.gate.grant(Slot::first(round), BatchId([n; 16]), &[claim]).await.unwrap();
+        granted.insert(ticket);
+    }
+    for _ in 0..2 {
+        let mut missing = granted.clone();
+        while !missing.is_empty() {
+            shop.orders().await.iter().for_each(|order| _ = missing.remove(&order.ticket));
+        }
+    }
 }
 
 #[tokio::test]

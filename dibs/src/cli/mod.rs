@@ -132,7 +132,7 @@ pub fn parse(
 }
 
 fn command() -> clap::Command {
-    let every = || setting::all().map(|setting| argument(setting));
+    let every = || setting::all().map(argument);
     let mut command = Cli::command().args(every());
     for role in ["api", "worker", "push", "migrate"] {
         command = command.mut_subcommand(role, |role| role.args(every().map(|arg| arg.hide(true))));

@@ -141,7 +141,10 @@ pub fn run(admin: &Admin, action: SaleCommand, json: bool) -> anyhow::Result<()>
         }
         SaleCommand::Tickets { id, status, csv: false } => {
             let mut rows = Vec::new();
-            tickets(admin, &id, status, |row| Ok(rows.push(columns(row)?)))?;
+            tickets(admin, &id, status, |row| {
+                rows.push(columns(row)?);
+                Ok(())
+            })?;
             Ok(table::write(out, HEADING, &rows)?)
         }
     }

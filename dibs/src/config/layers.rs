@@ -42,6 +42,7 @@ impl Inputs {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 fn environment() -> Vec<(OsString, OsString)> {
     std::env::vars_os().collect()
 }

@@ -179,6 +179,7 @@ fn from_jwks(json: &[u8]) -> Result<Vec<Key>, BadKeys> {
 
 /// The algorithm that a JWK is for, if it is for signatures and one that is accepted. A set may
 /// hold keys for other ends: they are passed over.
+#[expect(clippy::wildcard_enum_match_arm, reason = "keys of any other kind are passed over")]
 fn usable(jwk: &Jwk) -> Option<Alg> {
     use jsonwebtoken::jwk::EllipticCurve::Ed25519;
     let (alg, name) = match &jwk.algorithm {

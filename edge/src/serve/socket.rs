@@ -148,7 +148,7 @@ impl Future for HeadSleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if false && self.phase.0.load(Ordering::Relaxed) {
+        if !self.begun && self.phase.0.load(Ordering::Relaxed) {
             self.begun = true;
             let deadline = tokio::time::Instant::now() + self.header_timeout;
             self.sleep.as_mut().reset(deadline);

@@ -30,12 +30,7 @@ pub async fn get(house: &House, path: &str, headers: &[(&str, &str)]) -> Answere
 }
 
 /// The same with a bearer.
-pub async fn get_as(
-    house: &House,
-    path: &str,
-    bearer: &str,
-    headers: &[(&str, &str)],
-) -> Answered {
+pub async fn get_as(house: &House, path: &str, bearer: &str, headers: &[(&str, &str)]) -> Answered {
     let authorization = format!("Bearer {bearer}");
     let mut all = vec![("authorization", authorization.as_str())];
     all.extend_from_slice(headers);

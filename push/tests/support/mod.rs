@@ -101,9 +101,7 @@ impl House {
         let keys = Keys {
             tokens: tokens.clone(),
             buyers: Arc::new(BuyerKeys::new(shared, None, None, None).unwrap()),
-            origins: Arc::new(Origins::new(vec![
-                Origin::parse("https://shop.example").unwrap(),
-            ])),
+            origins: Arc::new(Origins::new(vec![Origin::parse("https://shop.example").unwrap()])),
         };
         let seams = Seams { gate: gate.clone(), log: log.clone(), ledger: ledger.clone() };
         let stop = CancellationToken::new();

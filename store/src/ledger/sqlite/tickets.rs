@@ -43,10 +43,7 @@ impl SqliteLedger {
         let mut connection = self.readers.acquire().await?;
         let sales = sales_of(&mut connection, &BTreeSet::from([round])).await?;
         let mut query = QueryBuilder::<Sqlite>::new(SELECT);
-        push_range(&mut query, round);
-        if let Some(after) = after {
-            query.push(" AND ticket > ").push_bind(after.0.to_vec());
-        }
+        push_range(&mut query, round, after);
         match status {
             Some(StatusFilter::Confirmed) => query.push(" AND status = 'confirmed'"),
             Some(StatusFilter::Rejected) => query.push(" AND status = 'rejected'"),
@@ -84,7 +81,7 @@ impl SqliteLedger {
         .fetch_all(&mut *tx)
         .await?;
         let mut query = QueryBuilder::<Sqlite>::new(SELECT);
-        push_range(&mut query, round);
+        push_range(&mut query, round, None);
         query.push(" ORDER BY ticket");
         let orders: Vec<OrderRow> = query.build_query_as().fetch_all(&mut *tx).await?;
         let tickets = orders.into_iter().map(OrderRow::settlement).collect::<Result<_, _>>()?;
@@ -182,12 +179,21 @@ impl OrderRow {
     }
 }
 
-/// Appends the range of the tickets of a round.
-fn push_range(query: &mut QueryBuilder<'_, Sqlite>, round: RoundId) {
+/// Appends the range of a round's tickets after one of them. It has one lower bound only, so
+/// that SQLite starts there and not at the begin of the round.
+fn push_range(query: &mut QueryBuilder<'_, Sqlite>, round: RoundId, after: Option<TicketId>) {
     let edge = |fill| {
         let mut edge = [fill; 16];
         edge[..4].copy_from_slice(&round.0.to_be_bytes());
         edge.to_vec()
     };
-    query.push("BETWEEN ").push_bind(edge(0)).push(" AND ").push_bind(edge(0xff));
+    match after {
+        Some(after) if after.round() >= round => {
+            query.push("> ").push_bind(after.0.to_vec());
+        }
+        Some(_) | None => {
+            query.push(">= ").push_bind(edge(0));
+        }
+    }
+    query.push(" AND ticket <= ").push_bind(edge(0xff));
 }

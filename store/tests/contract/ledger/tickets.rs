@@ -31,6 +31,10 @@ pub(crate) async fn pages_hold_each_ticket_of_the_round_once(ledger: &Ledger) {
     ledger.decide(&crowd(&after, 9), &deadline(), at(2_000)).await.unwrap();
     let mut expected: Vec<TicketId> = orders.iter().map(|order| order.ticket).collect();
     expected.sort();
+    let beyond = [&before, &after].map(|other| order(other, "buyer-0", "", 1).ticket);
+    let page = async |last| ledger.tickets(sale.round, None, Some(last), 1_000).await.unwrap();
+    assert_eq!(page(beyond[0]).await.len(), 100, "after a ticket of an earlier round");
+    assert_eq!(page(beyond[1]).await, [], "after a ticket of a later round");
     for (filter, count) in
         [(None, 100), (Some(StatusFilter::Confirmed), 60), (Some(StatusFilter::Rejected), 40)]
     {
