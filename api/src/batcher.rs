@@ -70,9 +70,9 @@ impl Batcher {
     /// A batcher without lanes; the first claim of a slot opens its lane.
     pub(crate) fn new(gate: Gate, publisher: Publisher, settings: &Settings) -> Self {
         let bounds = Bounds {
-            queued: settings.claims_queued,
-            a_call: settings.claims_a_call,
-            in_flight: settings.calls_in_flight,
+            queued: settings.claims_queued.max(1),
+            a_call: settings.claims_a_call.max(1),
+            in_flight: settings.calls_in_flight.max(1),
             claim_within: settings.claim_within,
         };
         let (tasks, end) = (TaskTracker::new(), CancellationToken::new());

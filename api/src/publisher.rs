@@ -19,7 +19,7 @@ pub(crate) struct Publisher {
 impl Publisher {
     /// A queue of `bound` batches, and what works on it.
     pub(crate) fn new(bound: usize) -> (Self, mpsc::Receiver<Arc<Batch>>) {
-        let (queue, waiting) = mpsc::channel(bound);
+        let (queue, waiting) = mpsc::channel(bound.max(1));
         (Self { queue }, waiting)
     }
 

@@ -1,5 +1,5 @@
 //! The numbers of the claim path. Plain data: the defaults are the product's, tests shorten
-//! them.
+//! them. A bound of 0 counts as 1, save for `lookups`.
 
 use std::time::Duration;
 

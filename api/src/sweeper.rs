@@ -47,7 +47,8 @@ impl Sweeper {
     }
 
     async fn sweep(&self, slot: Slot) -> Result<bool, LogError> {
-        let overdue = match self.gate.resend(slot, self.settings.sweep_most).await {
+        let most = self.settings.sweep_most.max(1);
+        let overdue = match self.gate.resend(slot, most).await {
             Ok(overdue) => overdue,
             // The keeper loads it; until then it has no outbox.
             Err(GateError::NotWarm(_)) => return Ok(false),
@@ -56,7 +57,7 @@ impl Sweeper {
                 return Ok(false);
             }
         };
-        let full = overdue.len() == self.settings.sweep_most;
+        let full = overdue.len() == most;
         for batch in overdue {
             self.send(batch).await?;
             metrics::counter!("dibs_batches_sent_again_total").increment(1);

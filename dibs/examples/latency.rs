@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use futures_util::{SinkExt as _, StreamExt as _};
-use tokio_tungstenite::connect_async;
+use tokio::net::TcpStream;
+use tokio_tungstenite::client_async;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::{Message, http::HeaderValue};
 
@@ -24,7 +25,9 @@ async fn main() -> anyhow::Result<()> {
         let mut request = format!("ws://{address}/v1/ws").into_client_request()?;
         let protocol = HeaderValue::from_static(sale::frame::SUBPROTOCOL);
         request.headers_mut().insert("sec-websocket-protocol", protocol);
-        let (mut socket, _) = connect_async(request).await?;
+        let stream = TcpStream::connect(&address).await?;
+        stream.set_nodelay(true)?;
+        let (mut socket, _) = client_async(request, stream).await?;
         let start = Instant::now();
         let body = serde_json::json!({ "units": 1 });
         let answer = http.post(&claims).bearer_auth(jwt?).json(&body).send().await?;

@@ -83,7 +83,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         page: page_address,
         ops: ops_address,
         demo,
-        data: std::path::absolute(folder.path())?,
+        data: folder.path().to_owned(),
         admin_key,
         secret,
     };

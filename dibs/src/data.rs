@@ -54,6 +54,7 @@ pub enum DataError {
 impl DataFolder {
     /// Makes the folder if it is not there, and holds it.
     pub fn open(path: &Path) -> Result<Self, DataError> {
+        let path = &std::path::absolute(path).map_err(at(path))?;
         create_private(path).map_err(at(path))?;
         let lock_path = path.join("lock");
         let lock = File::options()

@@ -77,15 +77,17 @@ function words(now) {
   switch (now) {
     case "upcoming": return ["", page.note || "Stay here: the button comes alive by itself."];
     case "open": return ["It’s open.", page.note || "First come, first served."];
-    case "claiming": return ["Claiming…", page.busy ? "The server is busy, still asking. You needn’t press again." : ""];
-    case "pending": return ["You are in line…", "Your ticket is in. The result appears here by itself, also if you reload."];
+    case "claiming": return ["Claiming…", page.busy ? "The server is busy, still asking." : ""];
+    case "pending": return ["You are in line…", "The result appears here by itself, also if you reload."];
     case "confirmed": return ["Yours!", ticket ? `${ticket.units} × ${page.sale?.name ?? ""}` : ""];
     case "rejected": return ["Not this time", page.note || reasonText(ticket?.reason ?? null)];
-    case "sold_out": return ["Sold out", "Every unit has been claimed. Should one come back, this page opens again."];
+    case "sold_out": return ["Sold out", "Should a unit come back, this page opens again by itself."];
     case "closed": return ["This sale is over", "Thank you for coming."];
     case "limit": return ["You have yours already", "One buyer may not have more in this sale."];
-    case "offline": return ["No answer yet, still asking", ticket ? "Your ticket is safe. The result appears as soon as the connection is back." : "The connection seems to be down."];
-    case "missing": return ["There is no such sale", "The address may be mistyped, or the sale was removed."];
+    case "offline": return ["No answer yet, still asking", ticket
+      ? "Your ticket is safe. The result appears as soon as the connection is back."
+      : "The connection seems to be down."];
+    case "missing": return ["There is no such sale", "The address may be mistyped, or it was removed."];
     default: return ["", ""];
   }
 }
@@ -103,7 +105,8 @@ function render() {
   renderButton(now);
   if (changed && held && element("#actions").hidden) element("#status").focus();
   const title = headline ? `${headline} · ` : "";
-  put(/** @type {HTMLElement} */ (document.querySelector("title")), `${title}${page.sale?.name ?? "Flash sale"}`);
+  const shown = `${title}${page.sale?.name ?? "Flash sale"}`;
+  if (document.title !== shown) document.title = shown;
 }
 
 /** @param {HTMLElement} where @param {string} text */

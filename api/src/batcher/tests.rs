@@ -7,6 +7,7 @@ use sale::id::{BuyerId, InstallId, RoundId, SaleId, TicketId};
 use sale::order::Batch;
 use sale::terms::{Terms, Window};
 use sale::units::Units;
+use sqlx::{Connection as _, Executor as _, SqliteConnection};
 use store::gate::Snapshot;
 use store::gate::local::{self, LocalGate};
 
@@ -18,7 +19,7 @@ struct Shop {
     batcher: Arc<Batcher>,
     gate: Gate,
     batches: mpsc::Receiver<Arc<Batch>>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Shop {
@@ -40,7 +41,7 @@ impl Shop {
         gate.warm(snapshot).await.unwrap();
         let (publisher, batches) = Publisher::new(100);
         let batcher = Arc::new(Batcher::new(gate.clone(), publisher, &settings));
-        Self { batcher, gate, batches, _folder: folder }
+        Self { batcher, gate, batches, folder }
     }
 
     /// Queues a claim, to be answered later.
@@ -69,26 +70,37 @@ fn granted(answered: &Result<Answered, Unanswered>) -> bool {
 }
 
 #[tokio::test]
-async fn claims_that_queue_while_two_calls_are_in_flight_go_with_the_next_call() {
+async fn while_two_calls_are_in_flight_claims_queue_and_the_next_call_takes_them_all() {
     let mut shop = Shop::open(1000, Settings::default()).await;
+    let file = format!("sqlite://{}", shop.folder.path().join("gate.db").display());
+    let mut lock = SqliteConnection::connect(&file).await.unwrap();
+    // While the gate's file is locked, calls begin and cannot end.
+    lock.execute("BEGIN IMMEDIATE").await.unwrap();
     let mut claims = JoinSet::new();
-    for n in [1, 2] {
+    for n in 0..6 {
         shop.claiming(&mut claims, SLOT, n);
-        // The claim queues, the lane takes it, the call begins.
-        for _ in 0..3 {
+        // Time enough for the lane to take it and for the call to begin.
+        for _ in 0..10 {
             tokio::task::yield_now().await;
         }
     }
-    for n in 3..103 {
-        shop.claiming(&mut claims, SLOT, n);
-    }
+    lock.execute("ROLLBACK").await.unwrap();
     assert!(claims.join_all().await.iter().all(granted));
     let mut sizes = Vec::new();
     for _ in 0..3 {
         sizes.push(shop.batches.recv().await.unwrap().orders().len());
     }
     sizes.sort_unstable();
-    assert_eq!(sizes, [1, 1, 100]);
+    assert_eq!(sizes, [1, 1, 4]);
+}
+
+#[tokio::test]
+async fn an_idle_lane_asks_at_once() {
+    let mut shop = Shop::open(1000, Settings::default()).await;
+    for n in 0..3 {
+        assert!(granted(&shop.batcher.claim(SLOT, claim(SLOT, n)).await));
+        assert_eq!(shop.batches.recv().await.unwrap().orders().len(), 1);
+    }
 }
 
 #[tokio::test]

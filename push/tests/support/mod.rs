@@ -1,6 +1,7 @@
 //! A push node on real local engines and a real socket, and what a test does around it: grants,
 //! verdicts, outcomes, and clients.
 #![allow(dead_code, reason = "each test binary uses its own part of it")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 
 pub mod http;
 pub mod ws;
@@ -80,7 +81,7 @@ pub struct House {
     pub sale: Sale,
     pub tokens: Arc<TokenKeys>,
     pub stop: CancellationToken,
-    serving: JoinSet<()>,
+    pub serving: JoinSet<()>,
     _folder: TempDir,
 }
 
@@ -203,9 +204,13 @@ impl House {
         Ticket { id: granted.id(), sale: self.sale.id.clone(), state: granted.order.pending() }
     }
 
-    /// Ends gate and ledger under the running node.
-    pub async fn close_stores(&self) {
-        self.gate.close().await;
+    /// The gate forgets the round, as one that came back empty.
+    pub async fn lose_the_gate(&self) {
+        self.gate.retire(self.sale.round).await.unwrap();
+    }
+
+    /// The ledger answers nothing any more.
+    pub async fn lose_the_ledger(&self) {
         self.ledger.close().await;
     }
 

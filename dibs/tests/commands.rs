@@ -1,0 +1,189 @@
+//! The commands that speak to a running server.
+
+mod harness;
+
+use std::process::Output;
+
+use harness::claimer::Claim;
+use harness::{ADMIN_KEY, Server, dibs};
+use serde_json::Value;
+
+/// Runs a command against the server, with its address and key.
+async fn ask(server: &Server, arguments: &[&str]) -> Output {
+    let mut command = dibs(server.place(), arguments);
+    command.args(["--url", &server.base]).env("DIBS_ADMIN_KEY", ADMIN_KEY);
+    command.output().await.unwrap()
+}
+
+async fn told(server: &Server, arguments: &[&str]) -> String {
+    let output = ask(server, arguments).await;
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+async fn refused(server: &Server, arguments: &[&str]) -> String {
+    let output = ask(server, arguments).await;
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+    assert!(output.stdout.is_empty(), "{arguments:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+const CREATE: [&str; 13] = [
+    "sale",
+    "create",
+    "cups",
+    "--name",
+    "Espresso cups",
+    "--stock",
+    "3",
+    "--limit",
+    "2",
+    "--opens-at",
+    "2020-01-01T00:00:00Z",
+    "--closes-at",
+    "2100-01-01T00:00:00Z",
+];
+
+#[tokio::test]
+async fn a_merchant_creates_a_sale_watches_it_and_learns_who_won() {
+    let server = Server::start(&[]).await;
+    let created = told(&server, &CREATE).await;
+    assert!(created.starts_with("ID") && created.contains("Espresso cups"), "{created}");
+
+    let mut owed = vec![Claim::of("cups", "ada").under("1").units(2).win(&server).await];
+    owed.push(Claim::of("cups", "=bob, \"the builder\"").under("1").win(&server).await);
+    for ticket in &owed {
+        server.result(ticket).await;
+    }
+    server.audit("cups", &owed).await;
+
+    let shown: Value =
+        serde_json::from_str(&told(&server, &["sale", "show", "cups", "--json"]).await).unwrap();
+    assert_eq!((&shown["sold"], &shown["available"]), (&3.into(), &0.into()));
+    assert!(told(&server, &["sale", "list"]).await.lines().any(|line| line.starts_with("cups ")));
+
+    let sheet = told(&server, &["sale", "tickets", "cups", "--status", "confirmed", "--csv"]).await;
+    let mut rows = csv::Reader::from_reader(sheet.as_bytes());
+    let heading = "ticket,buyer,units,status,reason,granted_at,decided_at";
+    assert_eq!(rows.headers().unwrap().iter().collect::<Vec<_>>().join(","), heading);
+    let mut winners: Vec<_> = rows
+        .records()
+        .map(|row| row.unwrap())
+        .map(|row| (row[0].to_owned(), row[1].to_owned(), row[2].to_owned()))
+        .collect();
+    let mut expected: Vec<_> =
+        owed.iter().map(|it| (it.id.clone(), it.buyer.clone(), it.units.to_string())).collect();
+    winners.sort();
+    expected.sort();
+    assert_eq!(winners, expected);
+
+    let closed = told(&server, &["sale", "close", "cups"]).await;
+    assert!(closed.contains("closed"), "{closed}");
+    let late = Claim::of("cups", "eve").under("1").send(&server).await.unwrap();
+    assert_eq!(late.body["type"], "/problems/closed");
+}
+
+#[tokio::test]
+async fn a_list_longer_than_a_page_is_printed_whole() {
+    let server = Server::start(&[]).await;
+    server.open_sale("many", 1100, 1).await;
+    let claims: Vec<_> = (0..1100).map(|n| Claim::of("many", &format!("buyer-{n:04}"))).collect();
+    let sent = futures_util::future::join_all(claims.iter().map(|claim| claim.win(&server))).await;
+    server.audit("many", &sent[..10]).await;
+    let sheet = told(&server, &["sale", "tickets", "many", "--csv"]).await;
+    let mut rows = csv::Reader::from_reader(sheet.as_bytes());
+    let ids: std::collections::HashSet<_> =
+        rows.records().map(|row| row.unwrap()[0].to_owned()).collect();
+    assert_eq!(ids, sent.into_iter().map(|owed| owed.id).collect());
+    assert_eq!(told(&server, &["sale", "tickets", "many", "--json"]).await.lines().count(), 1100);
+}
+
+#[tokio::test]
+async fn the_same_sale_again_is_no_error_and_another_one_under_its_id_is() {
+    let server = Server::start(&[]).await;
+    told(&server, &CREATE).await;
+    told(&server, &CREATE).await;
+    let mut other = CREATE;
+    other[6] = "4";
+    assert!(refused(&server, &other).await.starts_with("dibs: "));
+    assert_eq!(server.sale("cups").await["stock"], 3);
+}
+
+#[tokio::test]
+async fn errors_say_what_the_server_said() {
+    let server = Server::start(&[]).await;
+    let unknown = refused(&server, &["sale", "show", "nothing"]).await;
+    assert!(unknown.contains("nothing"), "{unknown}");
+    let parked = refused(&server, &["parked", "resend", "AAAABwCJM9Es0SrL0T-VMg"]).await;
+    assert!(parked.len() > "dibs: \n".len(), "{parked}");
+    let long = "x".repeat(201);
+    let named = refused(
+        &server,
+        &[
+            "sale",
+            "create",
+            "cups",
+            "--name",
+            &long,
+            "--stock",
+            "1",
+            "--opens-at",
+            "+1s",
+            "--closes-at",
+            "+1h",
+        ],
+    )
+    .await;
+    assert!(named.contains("name"), "{named}");
+}
+
+#[tokio::test]
+async fn a_relative_opening_counts_from_the_servers_now() {
+    let server = Server::start(&[]).await;
+    let sale = told(
+        &server,
+        &[
+            "sale",
+            "create",
+            "soon",
+            "--name",
+            "Soon",
+            "--stock",
+            "1",
+            "--opens-at",
+            "+1h",
+            "--closes-at",
+            "+2h",
+            "--json",
+        ],
+    )
+    .await;
+    let sale: Value = serde_json::from_str(&sale).unwrap();
+    let time = |key: &str| sale::time::Timestamp::parse(sale[key].as_str().unwrap()).unwrap();
+    assert_eq!(time("closes_at").since(time("opens_at")).as_secs(), 3600);
+    assert_eq!(sale["state"], "upcoming");
+}
+
+#[tokio::test]
+async fn without_a_key_or_a_server_the_command_says_what_to_do() {
+    let server = Server::start(&[("admin_key", "")]).await;
+    let by_folder = dibs(server.place(), ["sale", "list", "--url", &server.base]).output();
+    assert!(by_folder.await.unwrap().status.success(), "the key in the data folder opens it");
+
+    let elsewhere = harness::Place::new();
+    let keyless = dibs(&elsewhere, ["sale", "list", "--url", &server.base]).output().await.unwrap();
+    assert_eq!(keyless.status.code(), Some(1));
+    let said = String::from_utf8(keyless.stderr).unwrap();
+    assert!(said.contains("DIBS_ADMIN_KEY") && said.contains("--data"), "{said}");
+
+    let base = server.base.clone();
+    drop(server);
+    let nobody = dibs(&elsewhere, ["sale", "list", "--url", &base])
+        .env("DIBS_ADMIN_KEY", ADMIN_KEY)
+        .output()
+        .await
+        .unwrap();
+    assert_eq!(nobody.status.code(), Some(1));
+    let said = String::from_utf8(nobody.stderr).unwrap();
+    assert!(said.contains(&base) && said.contains("--url"), "{said}");
+}

@@ -1,0 +1,244 @@
+//! The real binary on a data folder, and those who talk to it.
+
+#![allow(dead_code, reason = "each test file uses the part of it that it needs")]
+
+pub(crate) mod audit;
+pub(crate) mod claimer;
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Output, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use reqwest::{Method, StatusCode};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+/// Signs the JWTs of the shop's buyers.
+pub(crate) const SHOP_SECRET: &str = "the shop's secret, more than 32 bytes long";
+/// Opens the admin API.
+pub(crate) const ADMIN_KEY: &str = "the-admin-key-of-tests";
+
+/// How long anything may take before the test is called failed. Nothing is measured by it.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A setting by its key, and its value.
+pub(crate) type Setting<'a> = (&'a str, &'a str);
+
+/// A folder of its own for one test: the data folder, and what the server writes to stderr.
+#[derive(Clone)]
+pub(crate) struct Place(Arc<TempDir>);
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(tempfile::tempdir().unwrap()))
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.0.path().join("data")
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn log(&self) -> PathBuf {
+        self.0.path().join("stderr.log")
+    }
+}
+
+/// The binary, in the place's folder and with nothing of this process's environment.
+pub(crate) fn dibs(
+    place: &Place,
+    arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dibs"));
+    command.args(arguments).env_clear().current_dir(place.path()).kill_on_drop(true);
+    command
+}
+
+/// Runs the binary to its end.
+pub(crate) async fn run(place: &Place, arguments: &[&str]) -> Output {
+    let output = dibs(place, arguments).output();
+    tokio::time::timeout(PATIENCE, output).await.expect("it should have ended").unwrap()
+}
+
+/// A running server. Dropped, it is killed.
+pub(crate) struct Server {
+    child: Child,
+    place: Place,
+    settings: Vec<(String, String)>,
+    /// What it printed when it had started.
+    pub(crate) greeting: String,
+    /// Such as `http://127.0.0.1:40123`.
+    pub(crate) base: String,
+    /// The same for health and metrics.
+    pub(crate) ops: String,
+    pub(crate) http: reqwest::Client,
+}
+
+impl Server {
+    /// Starts it on a fresh data folder and waits until it is ready. Given settings beat those
+    /// of tests: free ports, no demo sale, [`ADMIN_KEY`], JWTs by [`SHOP_SECRET`], guests.
+    pub(crate) async fn start(settings: &[Setting<'_>]) -> Self {
+        Self::start_in(Place::new(), settings).await
+    }
+
+    /// The same on the data folder of a place.
+    pub(crate) async fn start_in(place: Place, settings: &[Setting<'_>]) -> Self {
+        let settings =
+            settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        Self::launch(place, settings).await
+    }
+
+    async fn launch(place: Place, settings: Vec<(String, String)>) -> Self {
+        let log = std::fs::File::options().create(true).append(true).open(place.log()).unwrap();
+        let mut command = dibs(&place, [] as [&str; 0]);
+        let shop = format!("hs256:{SHOP_SECRET}");
+        let usual = [
+            ("listen", "127.0.0.1:0"),
+            ("ops_listen", "127.0.0.1:0"),
+            ("demo", "false"),
+            ("guests", "true"),
+            ("admin_key", ADMIN_KEY),
+            ("jwt_keys", &shop),
+        ];
+        let given = settings.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        for (key, value) in usual.into_iter().chain(given) {
+            command.env(format!("DIBS_{}", key.to_ascii_uppercase()), value);
+        }
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut greeting = String::new();
+        while !greeting.contains("/readyz") {
+            let line = tokio::time::timeout(PATIENCE, lines.next_line()).await;
+            match line.expect("it should have said that it runs").unwrap() {
+                Some(line) => greeting.push_str(&format!("{line}\n")),
+                None => panic!(
+                    "dibs ended before it was running: {}",
+                    std::fs::read_to_string(place.log()).unwrap_or_default()
+                ),
+            }
+        }
+        let address = |before: &str, after: &str| {
+            let (_, rest) = greeting.split_once(before).unwrap();
+            rest.split_once(after).unwrap().0.trim().to_owned()
+        };
+        let (base, ops) = (address("Dibs is running: ", "/\n"), address("health", "/readyz"));
+        let http = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
+        let server = Self { child, place, settings, greeting, base, ops, http };
+        server.until_ready().await;
+        server
+    }
+
+    /// Waits until `/readyz` says yes.
+    pub(crate) async fn until_ready(&self) {
+        eventually("the server is ready", async || {
+            let answer = self.http.get(format!("{}/readyz", self.ops)).send().await;
+            answer.is_ok_and(|answer| answer.status() == StatusCode::OK).then_some(())
+        })
+        .await;
+    }
+
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    pub(crate) fn pid(&self) -> Pid {
+        let id = self.child.id().expect("it was not waited for yet");
+        Pid::from_raw(id.try_into().unwrap()).unwrap()
+    }
+
+    /// What it has logged so far, over all its starts.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.place.log()).unwrap()
+    }
+
+    /// Ends it as a power cut would, and answers where its data lies.
+    pub(crate) async fn kill9(mut self) -> Place {
+        self.child.start_kill().unwrap();
+        self.child.wait().await.unwrap();
+        self.place.clone()
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).unwrap();
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("it should end").unwrap()
+    }
+
+    /// Asks it to end, and waits for that.
+    pub(crate) async fn terminate(&mut self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        self.ended().await
+    }
+
+    /// Kills it and starts it again with the same settings on the same data.
+    pub(crate) async fn crash_and_restart(self) -> Self {
+        let settings = self.settings.clone();
+        Self::launch(self.kill9().await, settings).await
+    }
+
+    /// Calls the admin API.
+    pub(crate) async fn admin(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> (StatusCode, Value) {
+        let mut request = self
+            .http
+            .request(method, format!("{}/v1/admin/{path}", self.base))
+            .bearer_auth(ADMIN_KEY);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let answer = request.send().await.unwrap();
+        (answer.status(), answer.json().await.unwrap_or_default())
+    }
+
+    /// Creates a sale that is open already.
+    pub(crate) async fn open_sale(&self, id: &str, stock: u32, limit: u8) {
+        let sale = json!({
+            "id": id, "name": format!("Sale {id}"), "stock": stock, "limit": limit,
+            "opens_at": "2020-01-01T00:00:00Z", "closes_at": "2100-01-01T00:00:00Z",
+        });
+        let (status, answer) = self.admin(Method::POST, "sales", Some(sale)).await;
+        assert_eq!(status, StatusCode::CREATED, "{answer}");
+    }
+
+    /// A sale as the admin sees it.
+    pub(crate) async fn sale(&self, id: &str) -> Value {
+        let (status, sale) = self.admin(Method::GET, &format!("sales/{id}"), None).await;
+        assert_eq!(status, StatusCode::OK, "{sale}");
+        sale
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the server's log:\n{}", self.log());
+        }
+    }
+}
+
+/// Asks again and again until there is an answer. Processes give no other sign.
+pub(crate) async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(begun.elapsed() < PATIENCE, "it did not happen that {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

@@ -1,0 +1,302 @@
+//! The binary as a person or a supervisor meets it: its start, its refusals, its end.
+
+mod harness;
+
+use std::fs;
+use std::net::TcpListener;
+
+use harness::claimer::Claim;
+use harness::{ADMIN_KEY, Place, SHOP_SECRET, Server, dibs, eventually, run};
+use reqwest::StatusCode;
+use rustix::process::Signal;
+use serde_json::Value;
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn the_first_start_prints_the_page_and_where_everything_lies() {
+    let server = Server::start(&[("demo", "true"), ("admin_key", ""), ("secret", "")]).await;
+    let page = server.http.get(format!("{}/", server.base)).send().await.unwrap();
+    assert_eq!(page.status(), StatusCode::OK);
+    assert!(page.text().await.unwrap().contains("<html"));
+    let demo = format!("{}/sales/demo", server.base);
+    assert!(server.greeting.contains(&demo), "{}", server.greeting);
+    assert_eq!(server.http.get(demo).send().await.unwrap().status(), StatusCode::OK);
+    for file in ["admin-key", "secret"] {
+        let path = server.place().data().join(file);
+        assert!(server.greeting.contains(path.to_str().unwrap()), "{}", server.greeting);
+        let secret = fs::read_to_string(&path).unwrap();
+        assert!(!server.greeting.contains(secret.trim()) && !server.log().contains(secret.trim()));
+    }
+}
+
+#[tokio::test]
+async fn the_demo_sale_opens_within_half_a_minute_and_is_made_once() {
+    let server = Server::start(&[("demo", "true")]).await;
+    let address = format!("{}/v1/sales/demo", server.base);
+    let sale: Value = server.http.get(&address).send().await.unwrap().json().await.unwrap();
+    assert_eq!(sale["state"], "upcoming");
+    let time = |value: &Value| sale::time::Timestamp::parse(value.as_str().unwrap()).unwrap();
+    let now = sale["now"].as_i64().map_or_else(
+        || time(&sale["now"]),
+        |millis| sale::time::Timestamp::from_millis(millis).unwrap(),
+    );
+    assert!(time(&sale["opens_at"]).since(now).as_secs() <= 30, "{sale}");
+
+    let server = server.crash_and_restart().await;
+    let address = format!("{}/v1/sales/demo", server.base);
+    let again: Value = server.http.get(&address).send().await.unwrap().json().await.unwrap();
+    assert_eq!((&again["round"], &again["opens_at"]), (&sale["round"], &sale["opens_at"]));
+}
+
+#[tokio::test]
+async fn a_claim_gets_its_final_result_and_the_books_are_right() {
+    let server = Server::start(&[]).await;
+    server.open_sale("cups", 2, 1).await;
+    let mut owed = Vec::new();
+    for buyer in ["ada", "bob"] {
+        owed.push(Claim::of("cups", buyer).win(&server).await);
+    }
+    let late = Claim::of("cups", "eve").send(&server).await.unwrap();
+    assert_eq!(
+        (late.status, &late.body["type"]),
+        (StatusCode::CONFLICT, &"/problems/sold-out".into())
+    );
+    for ticket in &owed {
+        assert_eq!(server.result(ticket).await["status"], "confirmed");
+    }
+    let audit = server.audit("cups", &owed).await;
+    assert_eq!((audit.confirmed_units, audit.rejected), (2, 0));
+}
+
+#[tokio::test]
+async fn after_a_crash_every_ticket_has_its_result_and_a_retry_finds_it() {
+    let server = Server::start(&[]).await;
+    server.open_sale("cups", 10, 2).await;
+    let claims: Vec<_> =
+        (0..5).map(|n| Claim::of("cups", &format!("buyer-{n}")).under("r1").units(2)).collect();
+    let mut owed = Vec::new();
+    for claim in &claims {
+        owed.push(claim.win(&server).await);
+    }
+    let server = server.crash_and_restart().await;
+    for (claim, ticket) in claims.iter().zip(&owed) {
+        let again = claim.send(&server).await.unwrap();
+        assert_eq!(again.status, StatusCode::OK, "{again:?}");
+        assert_eq!(claim.owed(&again).unwrap(), *ticket);
+    }
+    assert_eq!(server.audit("cups", &owed).await.confirmed_units, 10);
+}
+
+#[tokio::test]
+async fn a_second_process_on_a_data_folder_is_refused() {
+    let server = Server::start(&[]).await;
+    let data = server.place().data();
+    let data = data.to_str().unwrap();
+    for command in
+        [vec!["--data", data, "--listen", "127.0.0.1:0"], vec!["migrate", "--data", data]]
+    {
+        let refused = run(server.place(), &command).await;
+        assert_eq!(refused.status.code(), Some(1));
+        let said = text(&refused.stderr);
+        assert!(said.contains(data) && said.contains("in use by another process"), "{said}");
+    }
+    server.until_ready().await;
+}
+
+#[tokio::test]
+async fn a_data_folder_of_a_newer_version_is_refused() {
+    let place = Place::new();
+    assert!(run(&place, &["migrate"]).await.status.success());
+    fs::write(place.data().join("format"), "999\n").unwrap();
+    let refused = run(&place, &["--listen", "127.0.0.1:0"]).await;
+    assert_eq!(refused.status.code(), Some(1));
+    let said = text(&refused.stderr);
+    assert!(said.contains("has format 999") && said.contains("newer"), "{said}");
+}
+
+#[tokio::test]
+async fn migrate_brings_the_ledger_up_to_date_and_ends() {
+    let place = Place::new();
+    for _ in 0..2 {
+        let done = run(&place, &["migrate"]).await;
+        assert!(done.status.success(), "{done:?}");
+        assert!(text(&done.stdout).contains("is up to date"));
+    }
+    assert!(place.data().join("ledger.db").exists());
+}
+
+#[tokio::test]
+async fn a_bad_value_is_refused_before_anything_is_opened_or_bound() {
+    let place = Place::new();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let refused =
+        run(&place, &["--listen", &taken, "--ping-every", "25", "--queue-claims", "0"]).await;
+    assert_eq!(refused.status.code(), Some(2));
+    let said = text(&refused.stderr);
+    assert!(said.contains("ping_every (flag): \"25\" is not allowed"), "{said}");
+    assert!(said.contains("queue_claims (flag): \"0\" is not allowed"), "{said}");
+    assert!(!said.contains("cannot listen"), "{said}");
+    assert!(!place.data().exists());
+}
+
+#[tokio::test]
+async fn an_address_in_use_is_said_with_its_setting() {
+    let place = Place::new();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let refused = run(&place, &["--listen", "127.0.0.1:0", "--ops-listen", &address]).await;
+    assert_eq!(refused.status.code(), Some(1));
+    let said = text(&refused.stderr);
+    assert!(said.contains(&address) && said.contains("ops_listen"), "{said}");
+}
+
+#[tokio::test]
+async fn a_role_alone_on_local_engines_is_refused_with_a_way_out() {
+    let place = Place::new();
+    for role in ["api", "worker", "push"] {
+        let refused = run(&place, &[role]).await;
+        assert_eq!(refused.status.code(), Some(2));
+        let said = text(&refused.stderr);
+        assert!(said.contains(&format!("`dibs {role}` alone")), "{said}");
+        assert!(said.contains("Run `dibs`") && said.contains("gate=local"), "{said}");
+    }
+    assert!(!place.data().exists());
+}
+
+#[tokio::test]
+async fn config_prints_what_holds_without_secrets() {
+    let place = Place::new();
+    fs::write(place.path().join("dibs.toml"), "queue_claims = 77\n").unwrap();
+    let printed = dibs(&place, ["config", "--listen", "127.0.0.1:1"])
+        .env("DIBS_ADMIN_KEY", ADMIN_KEY)
+        .env("DIBS_JWT_KEYS", format!("hs256:{SHOP_SECRET}"))
+        .output()
+        .await
+        .unwrap();
+    assert!(printed.status.success());
+    let listing = text(&printed.stdout);
+    assert!(!listing.contains(ADMIN_KEY) && !listing.contains(SHOP_SECRET), "{listing}");
+    let line = |key: &str| listing.lines().find(|line| line.trim().starts_with(key)).unwrap();
+    assert!(line("queue_claims").ends_with("dibs.toml, line 1"));
+    assert!(line("listen").contains("127.0.0.1:1") && line("listen").ends_with("flag"));
+    assert!(line("admin_key").ends_with("environment"));
+}
+
+#[tokio::test]
+async fn config_check_lists_every_fault_or_says_that_all_is_right() {
+    let place = Place::new();
+    let right = run(&place, &["config", "check"]).await;
+    assert_eq!(right.status.code(), Some(0));
+    assert!(text(&right.stdout).contains("the configuration is right"));
+    fs::write(place.path().join("dibs.toml"), "lisen = \"127.0.0.1:1\"\ndemo = 1\n").unwrap();
+    let wrong =
+        dibs(&place, ["config", "check"]).env("DIBS_SECRET", "short").output().await.unwrap();
+    assert_eq!(wrong.status.code(), Some(2));
+    let said = text(&wrong.stderr);
+    for part in ["3 faults", "did you mean listen?", "demo (dibs.toml, line 2)", "secret (env"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(!said.contains("short\""), "{said}");
+}
+
+#[tokio::test]
+async fn sigterm_drains_and_ends_with_0() {
+    let mut server = Server::start(&[]).await;
+    server.open_sale("cups", 1, 1).await;
+    let owed = Claim::of("cups", "ada").win(&server).await;
+    assert_eq!(server.terminate().await.code(), Some(0));
+    let place = server.place().clone();
+    drop(server);
+    let server = Server::start_in(place, &[]).await;
+    assert_eq!(server.audit("cups", &[owed]).await.confirmed_units, 1);
+}
+
+#[tokio::test]
+async fn from_the_first_moment_of_draining_it_is_not_ready_and_a_second_signal_ends_it() {
+    let mut server = Server::start(&[("drain_within", "300s")]).await;
+    let mut events = server.http.get(format!("{}/v1/now", server.base)).send().await.unwrap();
+    assert!(events.chunk().await.unwrap().is_some());
+    let held = hold_a_request(&server).await;
+    server.signal(Signal::TERM);
+    eventually("it is not ready", async || {
+        let answer = server.http.get(format!("{}/readyz", server.ops)).send().await.unwrap();
+        (answer.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(())
+    })
+    .await;
+    server.signal(Signal::TERM);
+    assert_eq!(server.ended().await.code(), Some(143));
+    drop(held);
+}
+
+/// A request whose body never comes, so that there is work in hand.
+async fn hold_a_request(server: &Server) -> tokio::net::TcpStream {
+    use tokio::io::AsyncWriteExt as _;
+    server.open_sale("held", 1, 1).await;
+    let address = server.base.trim_start_matches("http://");
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let jwt = harness::claimer::jwt("ada");
+    let head = format!(
+        "POST /v1/sales/held/tickets HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {jwt}\r\n\
+         content-type: application/json\r\ncontent-length: 100\r\n\r\n{{"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn readiness_tells_the_state_of_each_part_and_health_is_plain() {
+    let server = Server::start(&[]).await;
+    let health = server.http.get(format!("{}/healthz", server.ops)).send().await.unwrap();
+    assert_eq!(health.status(), StatusCode::OK);
+    let ready = server.http.get(format!("{}/readyz", server.ops)).send().await.unwrap();
+    assert_eq!(ready.headers()["cache-control"], "no-store");
+    let ready: Value = ready.json().await.unwrap();
+    assert_eq!(ready["ready"], true);
+    for part in ["api", "push", "worker"] {
+        assert_eq!(ready["parts"][part]["state"], "ok", "{ready}");
+    }
+    let page = server.http.get(format!("{}/readyz", server.base)).send().await.unwrap();
+    assert_eq!(page.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn metrics_count_by_route_and_never_name_a_sale_ticket_or_buyer() {
+    let server = Server::start(&[]).await;
+    server.open_sale("cups-of-the-test", 5, 1).await;
+    let owed = Claim::of("cups-of-the-test", "buyer-of-the-test").win(&server).await;
+    server.result(&owed).await;
+    let scrape = async || {
+        let answer = server.http.get(format!("{}/metrics", server.ops)).send().await.unwrap();
+        answer.text().await.unwrap()
+    };
+    let series = |text: &str| text.lines().filter(|line| !line.starts_with('#')).count();
+    let odd = reqwest::Method::from_bytes(b"BREW").unwrap();
+    for n in 0..3 {
+        for path in
+            [format!("/v1/tickets/x{n}"), format!("/nowhere/{n}"), format!("/v1/sales/s{n}")]
+        {
+            server.http.get(format!("{}{path}", server.base)).send().await.unwrap();
+            let odd = server.http.request(odd.clone(), format!("{}{path}", server.base));
+            odd.send().await.unwrap();
+        }
+    }
+    let before = scrape().await;
+    for n in 3..50 {
+        for path in
+            [format!("/v1/tickets/x{n}"), format!("/nowhere/{n}"), format!("/v1/sales/s{n}")]
+        {
+            server.http.get(format!("{}{path}", server.base)).send().await.unwrap();
+        }
+    }
+    let after = scrape().await;
+    assert!(after.contains("route=\"/v1/sales/{sale}/tickets\""), "{after}");
+    assert!(after.contains("route=\"unmatched\""), "{after}");
+    for id in ["cups-of-the-test", "buyer-of-the-test", &owed.id, &owed.token, "BREW", "x49"] {
+        assert!(!after.contains(id), "{id} stands in a label:\n{after}");
+    }
+    assert_eq!(series(&before), series(&after), "series grow with use");
+}
