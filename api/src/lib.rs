@@ -109,7 +109,7 @@ impl App {
 
 impl Api {
     /// Reads the sales and starts the tasks. They run until `stop` fires, and those that claims
-    /// need until [`Api::end`].
+    /// need until [`Api::end`]. If one of them dies, `stop` fires too.
     pub async fn start(
         seams: Seams,
         keys: Keys,
@@ -133,16 +133,14 @@ impl Api {
             batcher,
             lookups,
         });
-        tasks.spawn(publisher::run(log.clone(), batches, settings.call_within, granted.clone()));
-        tasks.spawn(keep_directory(app.clone(), stop.clone()));
-        tasks.spawn(keep_readiness(
-            readiness.clone(),
-            gate.clone(),
-            settings.probe_every,
-            stop.clone(),
-        ));
+        let publisher = publisher::run(log.clone(), batches, settings.call_within, granted.clone());
+        tasks.spawn(vital(&stop, publisher));
+        tasks.spawn(vital(&stop, keep_directory(app.clone(), stop.clone())));
+        let probes =
+            keep_readiness(readiness.clone(), gate.clone(), settings.probe_every, stop.clone());
+        tasks.spawn(vital(&stop, probes));
         let sweeper = Sweeper { gate, log, directory, settings, stop: stop.clone() };
-        tasks.spawn(sweeper.run());
+        tasks.spawn(vital(&stop, sweeper.run()));
         Ok(Self { app, readiness, tasks, stop, granted })
     }
 
@@ -180,6 +178,19 @@ impl Api {
         self.granted.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+    }
+}
+
+/// Fires `stop` when the task ends before it, which only a panic makes it do: who started the
+/// API learns so that it no longer works, and ends the process.
+fn vital<F>(stop: &CancellationToken, task: F) -> impl Future<Output = ()> + use<F>
+where
+    F: Future<Output = ()>,
+{
+    let stop = stop.clone();
+    async move {
+        let _fires_when_dropped = stop.drop_guard();
+        task.await;
     }
 }
 

@@ -234,3 +234,17 @@ fn router_of(roles: &Roles) -> Router {
         .merge(web::router())
         .layer(axum::middleware::from_fn(edge::observe::track))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_that_dies_is_noticed() {
+        let stops = Stops::default();
+        let tasks = TaskTracker::new();
+        let task = tasks.spawn(vital(&stops, async { panic!("on purpose") }));
+        stops.broken.cancelled().await;
+        assert!(task.await.unwrap_err().is_panic());
+    }
+}

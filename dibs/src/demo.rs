@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use sale::id::SaleId;
-use sale::terms::{NewSale, SaleName, Stock, Window};
+use sale::terms::{NewSale, Phase, SaleName, Stock, Window};
 use sale::time::Timestamp;
 use sale::units::Units;
 use store::Seams;
@@ -29,7 +29,7 @@ const OPENS_AFTER: Duration = Duration::from_secs(20);
 const OPEN_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// The demo sale of an earlier start, or a new one where there is no sale at all; `None` where
-/// the configuration wants none or the merchant has sales of his own.
+/// the configuration wants none, the merchant has sales of his own, or the demo is over.
 pub(crate) async fn find_or_create(config: &Config, seams: &Seams) -> anyhow::Result<Option<Demo>> {
     let id = SaleId::new(ID).expect("it keeps to the alphabet");
     let sale = match seams.ledger.sale(&id).await? {
@@ -40,7 +40,8 @@ pub(crate) async fn find_or_create(config: &Config, seams: &Seams) -> anyhow::Re
         }
         None => create(id, config.claims.answer_within, seams).await?,
     };
-    Ok(Some(Demo { id: sale.id, opens_at: sale.window.opens_at() }))
+    let over = sale.terms().phase(clock::now()) == Phase::Closed;
+    Ok((!over).then(|| Demo { id: sale.id, opens_at: sale.window.opens_at() }))
 }
 
 async fn create(id: SaleId, answer_within: Duration, seams: &Seams) -> anyhow::Result<Sale> {

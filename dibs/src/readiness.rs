@@ -140,3 +140,22 @@ impl Part {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn answered(readiness: &Readiness) -> serde_json::Value {
+        serde_json::to_value(readiness.report().await).unwrap()
+    }
+
+    #[tokio::test]
+    async fn before_the_roles_have_started_and_once_it_drains_nothing_is_ready() {
+        let readiness = Readiness::default();
+        let starting = serde_json::json!({ "ready": false, "phase": "starting", "parts": {} });
+        assert_eq!(answered(&readiness).await, starting);
+        readiness.drain();
+        let draining = serde_json::json!({ "ready": false, "phase": "draining", "parts": {} });
+        assert_eq!(answered(&readiness).await, draining);
+    }
+}

@@ -6,9 +6,8 @@ use std::fs;
 use std::net::TcpListener;
 
 use harness::claimer::Claim;
-use harness::{ADMIN_KEY, Place, SHOP_SECRET, Server, dibs, eventually, run};
+use harness::{ADMIN_KEY, Place, SHOP_SECRET, Server, dibs, run};
 use reqwest::StatusCode;
-use rustix::process::Signal;
 use serde_json::Value;
 
 fn text(bytes: &[u8]) -> String {
@@ -216,35 +215,25 @@ async fn sigterm_drains_and_ends_with_0() {
 }
 
 #[tokio::test]
-async fn from_the_first_moment_of_draining_it_is_not_ready_and_a_second_signal_ends_it() {
-    let mut server = Server::start(&[("drain_within", "300s")]).await;
-    let mut events = server.http.get(format!("{}/v1/now", server.base)).send().await.unwrap();
-    assert!(events.chunk().await.unwrap().is_some());
-    let held = hold_a_request(&server).await;
-    server.signal(Signal::TERM);
-    eventually("it is not ready", async || {
-        let answer = server.http.get(format!("{}/readyz", server.ops)).send().await.unwrap();
-        (answer.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(())
-    })
-    .await;
-    server.signal(Signal::TERM);
-    assert_eq!(server.ended().await.code(), Some(143));
-    drop(held);
-}
-
-/// A request whose body never comes, so that there is work in hand.
-async fn hold_a_request(server: &Server) -> tokio::net::TcpStream {
-    use tokio::io::AsyncWriteExt as _;
-    server.open_sale("held", 1, 1).await;
-    let address = server.base.trim_start_matches("http://");
-    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-    let jwt = harness::claimer::jwt("ada");
-    let head = format!(
-        "POST /v1/sales/held/tickets HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {jwt}\r\n\
-         content-type: application/json\r\ncontent-length: 100\r\n\r\n{{"
-    );
-    stream.write_all(head.as_bytes()).await.unwrap();
-    stream
+async fn servers_of_one_process_do_not_know_each_other() {
+    let start = async |place: &Place| {
+        let data = place.data().display().to_string();
+        let flags = [("listen", "127.0.0.1:0"), ("ops_listen", "127.0.0.1:0"), ("data", &*data)];
+        let flags = flags.map(|(key, value)| (key, value.to_owned())).to_vec();
+        let inputs = ::dibs::config::Inputs { flags, ..Default::default() };
+        let config = ::dibs::config::Config::read(inputs).unwrap();
+        ::dibs::assemble::start(&config).await
+    };
+    let (here, there) = (Place::new(), Place::new());
+    let first = start(&here).await.unwrap();
+    let second = start(&there).await.unwrap();
+    let refused = start(&here).await.err().unwrap().to_string();
+    assert!(refused.contains("in use by another process"), "{refused}");
+    assert!(first.shut_down().await);
+    let address = format!("http://{}/v1/sales", second.started().page);
+    assert_eq!(reqwest::get(address).await.unwrap().status(), StatusCode::OK);
+    assert!(second.shut_down().await);
+    assert!(start(&here).await.unwrap().shut_down().await, "the folder is free again");
 }
 
 #[tokio::test]

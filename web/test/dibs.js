@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 
 import { chromium } from "playwright-core";
 
-const BINARY = process.env.DIBS_BIN ?? fileURLToPath(new URL("../../target/debug/dibs", import.meta.url));
+const BINARY = process.env.BINARY ?? fileURLToPath(new URL("../../target/debug/dibs", import.meta.url));
 const ADMIN_KEY = "an-admin-key-for-the-tests-of-the-page";
 const BROWSERS = [
   "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome",
@@ -22,9 +22,9 @@ const FLAGS = [
 ];
 
 export function launchBrowser() {
-  const executablePath = process.env.DIBS_CHROMIUM ?? BROWSERS.find((path) => existsSync(path));
+  const executablePath = process.env.CHROMIUM ?? BROWSERS.find((path) => existsSync(path));
   if (!executablePath) {
-    throw new Error("the page's tests need Chromium: install it, or name it in DIBS_CHROMIUM");
+    throw new Error("the page's tests need Chromium: install it, or name it in CHROMIUM");
   }
   return chromium.launch({ executablePath, args: FLAGS });
 }

@@ -44,6 +44,14 @@ impl Shop {
         Self { batcher, gate, batches, folder }
     }
 
+    /// Locks the gate's file until `ROLLBACK`: meanwhile calls begin and cannot end.
+    async fn lock(&self) -> SqliteConnection {
+        let file = format!("sqlite://{}", self.folder.path().join("gate.db").display());
+        let mut lock = SqliteConnection::connect(&file).await.unwrap();
+        lock.execute("BEGIN IMMEDIATE").await.unwrap();
+        lock
+    }
+
     /// Queues a claim, to be answered later.
     fn claiming(&self, tasks: &mut JoinSet<Result<Answered, Unanswered>>, slot: Slot, n: u32) {
         let batcher = self.batcher.clone();
@@ -72,10 +80,7 @@ fn granted(answered: &Result<Answered, Unanswered>) -> bool {
 #[tokio::test]
 async fn while_two_calls_are_in_flight_claims_queue_and_the_next_call_takes_them_all() {
     let mut shop = Shop::open(1000, Settings::default()).await;
-    let file = format!("sqlite://{}", shop.folder.path().join("gate.db").display());
-    let mut lock = SqliteConnection::connect(&file).await.unwrap();
-    // While the gate's file is locked, calls begin and cannot end.
-    lock.execute("BEGIN IMMEDIATE").await.unwrap();
+    let mut lock = shop.lock().await;
     let mut claims = JoinSet::new();
     for n in 0..6 {
         shop.claiming(&mut claims, SLOT, n);
@@ -156,11 +161,16 @@ async fn a_claim_whose_asker_has_gone_is_still_made() {
 }
 
 #[tokio::test]
-async fn a_claim_that_takes_too_long_is_not_known() {
-    let settings = Settings { claim_within: Duration::ZERO, ..Settings::default() };
+async fn a_claim_that_takes_too_long_is_not_known_and_asking_again_finds_out() {
+    let settings = Settings { claim_within: Duration::from_millis(5), ..Settings::default() };
     let shop = Shop::open(5, settings).await;
+    let mut lock = shop.lock().await;
     let answer = shop.batcher.claim(SLOT, claim(SLOT, 1)).await;
     assert!(matches!(answer, Err(Unanswered::Gate(GateError::NotKnown))), "{answer:?}");
+    lock.execute("ROLLBACK").await.unwrap();
+    shop.batcher.end().await;
+    let again = shop.gate.grant(SLOT, BatchId([1; 16]), &[claim(SLOT, 1)]).await.unwrap();
+    assert!(matches!(again.answers[..], [Answer::Standing(_)]));
 }
 
 #[tokio::test]

@@ -107,7 +107,8 @@ const AFTER_HELP: &str = "\
 Settings:
   Each setting can be a flag (--ops-listen), a variable (DIBS_OPS_LISTEN) or a key of dibs.toml
   (ops_listen); a flag beats the environment, which beats the file. Durations have a unit: 500ms,
-  30s, 5m. `dibs config` prints what holds; `dibs --help` explains all of them.
+  30s, 5m. `dibs config` prints what holds; `dibs --help` explains all of them. Secrets are better
+  given in the environment or the file: other users of the machine can see flags.
 
 Examples:
   dibs

@@ -36,14 +36,20 @@ pub fn run(admin: &Admin, action: ParkedCommand, json: bool) -> anyhow::Result<(
     match action {
         ParkedCommand::List => list(admin, json),
         ParkedCommand::Resend { ticket } => {
-            admin.send(Method::POST, &format!("/v1/admin/parked/{ticket}/resend"), None)?;
+            release(admin, ticket, "resend")?;
             Ok(writeln!(io::stdout(), "{ticket} is tried again")?)
         }
         ParkedCommand::Reject { ticket } => {
-            admin.send(Method::POST, &format!("/v1/admin/parked/{ticket}/reject"), None)?;
+            release(admin, ticket, "reject")?;
             Ok(writeln!(io::stdout(), "{ticket} is to be rejected")?)
         }
     }
+}
+
+fn release(admin: &Admin, ticket: TicketId, how: &str) -> anyhow::Result<()> {
+    let path = format!("/v1/admin/parked/{ticket}/{how}");
+    admin.send(Method::POST, &path, None).with_context(|| format!("ticket {ticket}"))?;
+    Ok(())
 }
 
 #[derive(Deserialize)]

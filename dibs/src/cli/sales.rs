@@ -114,8 +114,8 @@ pub fn run(admin: &Admin, action: SaleCommand, json: bool) -> anyhow::Result<()>
                 "id": id, "name": name, "stock": stock, "limit": limit,
                 "opens_at": opens_at.resolve(now), "closes_at": closes_at.resolve(now),
             });
-            let created = admin.send(Method::POST, "/v1/admin/sales", Some(&sale))?;
-            show(out, &[created], json)
+            let created = admin.send(Method::POST, "/v1/admin/sales", Some(&sale));
+            show(out, &[created.with_context(|| about(&id))?], json)
         }
         SaleCommand::List => {
             let listed = admin.get("/v1/admin/sales")?;
@@ -123,12 +123,14 @@ pub fn run(admin: &Admin, action: SaleCommand, json: bool) -> anyhow::Result<()>
             show(out, &sales.context("the server's answer has no sales")?, json)
         }
         SaleCommand::Show { id } => {
-            show(out, &[admin.get(&format!("/v1/admin/sales/{id}"))?], json)
+            let found = admin.get(&format!("/v1/admin/sales/{id}"));
+            show(out, &[found.with_context(|| about(&id))?], json)
         }
         SaleCommand::Close { id } => {
             let closed = json!({ "closed": true });
             let path = format!("/v1/admin/sales/{id}");
-            show(out, &[admin.send(Method::PATCH, &path, Some(&closed))?], json)
+            let closed = admin.send(Method::PATCH, &path, Some(&closed));
+            show(out, &[closed.with_context(|| about(&id))?], json)
         }
         SaleCommand::Tickets { id, status, csv: true } => {
             let mut sheet = csv::Writer::from_writer(out);
@@ -148,6 +150,10 @@ pub fn run(admin: &Admin, action: SaleCommand, json: bool) -> anyhow::Result<()>
             Ok(table::write(out, HEADING, &rows)?)
         }
     }
+}
+
+fn about(sale: &SaleId) -> String {
+    format!("sale {sale}")
 }
 
 fn now(admin: &Admin) -> anyhow::Result<Timestamp> {
@@ -240,7 +246,8 @@ fn tickets(
         Some(Status::Pending) => "&status=pending",
     };
     let path = format!("/v1/admin/sales/{sale}/tickets?limit={PAGE}{status}");
-    let mut page: Page = serde_json::from_value(admin.get(&path)?)?;
+    let first = admin.get(&path).with_context(|| about(sale))?;
+    let mut page: Page = serde_json::from_value(first)?;
     loop {
         page.tickets.iter().try_for_each(&mut each)?;
         let Some(after) = page.next else { return Ok(()) };

@@ -21,7 +21,7 @@ section! {
         resend_after: Duration = Plain("5s"), "DURATION", parse::duration(10..=MINUTE);
         /// What that doubling ends at.
         resend_most: Duration = Plain("60s"), "DURATION", parse::duration(10..=HOUR);
-        /// How often is looked for such batches.
+        /// How often the outbox is searched for such batches.
         sweep_every: Duration = Plain("500ms"), "DURATION", parse::duration(10..=MINUTE);
     }
 }

@@ -8,7 +8,7 @@ use super::setting::section;
 section! {
     /// Retries and the end of a round.
     Rounds in "Worker" {
-        /// How often is looked for orders whose next try is due.
+        /// How often orders that failed are searched for those whose next try is due.
         retry_every: Duration = Plain("500ms"), "DURATION", parse::duration(10..=MINUTE);
         /// How often rounds are looked after: loaded into the gate, given new terms, retired.
         tend_every: Duration = Plain("1s"), "DURATION", parse::duration(10..=MINUTE);

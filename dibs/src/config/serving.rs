@@ -19,7 +19,7 @@ section! {
         /// own host may always call, and so may a client that sends no Origin.
         origins: Vec<Origin> = Plain(""), "ORIGINS", origins;
         /// Connections at once, WebSockets included. Beyond it a new one gets a short 503.
-        connections: usize = Plain("20000"), "N", parse::count(1..=1_000_000);
+        connections: usize = Plain("16000"), "N", parse::count(1..=1_000_000);
         /// How long a connection may take to send the header of a request.
         header_within: Duration = Plain("5s"), "DURATION", parse::duration(100..=parse::MINUTE);
         /// How long the end may take after a signal: clients are told, work in hand is finished.

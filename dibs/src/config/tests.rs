@@ -162,7 +162,6 @@ fn a_file_that_is_named_must_be_there() {
     assert!(faults.to_string().contains("/nowhere/dibs.toml: cannot be read"), "{faults}");
 }
 
-#[cfg(unix)]
 #[test]
 fn a_variable_that_is_no_text_is_a_fault() {
     use std::os::unix::ffi::OsStringExt as _;

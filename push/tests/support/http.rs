@@ -7,20 +7,20 @@ use super::{House, within};
 
 /// An answer, read whole.
 #[derive(Debug)]
-pub struct Answered {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub body: String,
+pub(crate) struct Answered {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
 }
 
 impl Answered {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 }
 
 /// A GET of the ticket's path, with headers.
-pub async fn get(house: &House, path: &str, headers: &[(&str, &str)]) -> Answered {
+pub(crate) async fn get(house: &House, path: &str, headers: &[(&str, &str)]) -> Answered {
     let url = house.url(path);
     let request = Client::new().get(url).headers(header_map(headers));
     let response = within(request.send()).await.unwrap();
@@ -30,7 +30,12 @@ pub async fn get(house: &House, path: &str, headers: &[(&str, &str)]) -> Answere
 }
 
 /// The same with a bearer.
-pub async fn get_as(house: &House, path: &str, bearer: &str, headers: &[(&str, &str)]) -> Answered {
+pub(crate) async fn get_as(
+    house: &House,
+    path: &str,
+    bearer: &str,
+    headers: &[(&str, &str)],
+) -> Answered {
     let authorization = format!("Bearer {bearer}");
     let mut all = vec![("authorization", authorization.as_str())];
     all.extend_from_slice(headers);
@@ -47,15 +52,20 @@ fn header_map(headers: &[(&str, &str)]) -> HeaderMap {
 }
 
 /// An open event stream.
-pub struct Events {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
+pub(crate) struct Events {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
     response: reqwest::Response,
     text: String,
 }
 
 impl Events {
-    pub async fn open(house: &House, id: &str, bearer: &str, headers: &[(&str, &str)]) -> Self {
+    pub(crate) async fn open(
+        house: &House,
+        id: &str,
+        bearer: &str,
+        headers: &[(&str, &str)],
+    ) -> Self {
         let request = Client::new()
             .get(format!("{}/events", house.url(id)))
             .bearer_auth(bearer)
@@ -66,7 +76,7 @@ impl Events {
     }
 
     /// The next block, without the empty line after it; `None` at the end of the stream.
-    pub async fn next(&mut self) -> Option<String> {
+    pub(crate) async fn next(&mut self) -> Option<String> {
         loop {
             if let Some((block, rest)) = self.text.split_once("\n\n") {
                 let (block, rest) = (block.to_owned(), rest.to_owned());
@@ -80,6 +90,6 @@ impl Events {
 }
 
 /// The block that tells this ticket.
-pub fn event(ticket: &sale::ticket::Ticket) -> String {
+pub(crate) fn event(ticket: &sale::ticket::Ticket) -> String {
     format!("id: {}\nevent: ticket\ndata: {}", ticket.state.version, ticket.to_json())
 }

@@ -3,8 +3,8 @@
 #![allow(dead_code, reason = "each test binary uses its own part of it")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 
-pub mod http;
-pub mod ws;
+pub(crate) mod http;
+pub(crate) mod ws;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -38,18 +38,18 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// How long a test waits for what must come. Reaching it is a failure.
-pub const GUARD: Duration = Duration::from_secs(30);
+pub(crate) const GUARD: Duration = Duration::from_secs(30);
 
 const BUYERS_SECRET: &[u8] = b"a secret that the merchant shares with dibs";
 const TOKENS_SECRET: &[u8] = b"a secret that seals the tokens of a test";
 
 /// Waits, and fails the test when it takes for ever.
-pub async fn within<T>(what: impl Future<Output = T>) -> T {
+pub(crate) async fn within<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(GUARD, what).await.expect("it came in time")
 }
 
 /// Waits until something is so.
-pub async fn until(what: &str, is_so: impl Fn() -> bool) {
+pub(crate) async fn until(what: &str, is_so: impl Fn() -> bool) {
     let waiting = async {
         while !is_so() {
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -60,33 +60,33 @@ pub async fn until(what: &str, is_so: impl Fn() -> bool) {
 
 /// A granted ticket with its token.
 #[derive(Clone)]
-pub struct Granted {
-    pub order: OrderV1,
-    pub token: String,
+pub(crate) struct Granted {
+    pub(crate) order: OrderV1,
+    pub(crate) token: String,
 }
 
 impl Granted {
-    pub fn id(&self) -> TicketId {
+    pub(crate) fn id(&self) -> TicketId {
         self.order.ticket
     }
 }
 
 /// A node with one open sale.
-pub struct House {
-    pub push: Arc<Push>,
-    pub addr: SocketAddr,
-    pub gate: Gate,
-    pub log: Log,
-    pub ledger: Ledger,
-    pub sale: Sale,
-    pub tokens: Arc<TokenKeys>,
-    pub stop: CancellationToken,
-    pub serving: JoinSet<()>,
+pub(crate) struct House {
+    pub(crate) push: Arc<Push>,
+    pub(crate) addr: SocketAddr,
+    pub(crate) gate: Gate,
+    pub(crate) log: Log,
+    pub(crate) ledger: Ledger,
+    pub(crate) sale: Sale,
+    pub(crate) tokens: Arc<TokenKeys>,
+    pub(crate) stop: CancellationToken,
+    pub(crate) serving: JoinSet<()>,
     _folder: TempDir,
 }
 
 impl House {
-    pub async fn open(settings: Settings) -> Self {
+    pub(crate) async fn open(settings: Settings) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let ledger = SqliteLedger::open(&folder.path().join("ledger.db")).await.unwrap();
         let ledger = Ledger::Sqlite(ledger);
@@ -114,16 +114,16 @@ impl House {
         Self { push, addr, gate, log, ledger, sale, tokens, stop, serving, _folder: folder }
     }
 
-    pub fn slot(&self) -> Slot {
+    pub(crate) fn slot(&self) -> Slot {
         Slot::first(self.sale.round)
     }
 
-    pub fn url(&self, id: impl std::fmt::Display) -> String {
+    pub(crate) fn url(&self, id: impl std::fmt::Display) -> String {
         format!("http://{}/v1/tickets/{id}", self.addr)
     }
 
     /// The order of a claim that the gate has not heard of.
-    pub fn unheard(&self, buyer: &str, granted_at: Timestamp) -> Granted {
+    pub(crate) fn unheard(&self, buyer: &str, granted_at: Timestamp) -> Granted {
         let buyer = BuyerId::new(buyer).unwrap();
         let Sale { round, salt, .. } = &self.sale;
         let ticket = TicketId::derive(*round, Shard::FIRST, salt, &buyer, &RequestId::none());
@@ -132,7 +132,7 @@ impl House {
     }
 
     /// Grants one unit to each buyer.
-    pub async fn grant(&self, buyers: &[String]) -> Vec<Granted> {
+    pub(crate) async fn grant(&self, buyers: &[String]) -> Vec<Granted> {
         let mut granted = Vec::new();
         for buyers in buyers.chunks(512) {
             let mut orders: Vec<OrderV1> =
@@ -157,12 +157,12 @@ impl House {
         granted
     }
 
-    pub async fn grant_one(&self, buyer: &str) -> Granted {
+    pub(crate) async fn grant_one(&self, buyer: &str) -> Granted {
         self.grant(&[buyer.to_owned()]).await.remove(0)
     }
 
     /// The ledger's verdict alone: neither gate nor watchers know of it.
-    pub async fn decide(&self, granted: &[Granted]) -> Vec<Ticket> {
+    pub(crate) async fn decide(&self, granted: &[Granted]) -> Vec<Ticket> {
         let orders: Vec<OrderV1> = granted.iter().map(|granted| granted.order.clone()).collect();
         let now = clock::now();
         let deadline = DeadlineFrom { reachable_since: now };
@@ -175,7 +175,7 @@ impl House {
     }
 
     /// Verdict and settlement, as a worker does it, without telling anybody.
-    pub async fn settle(&self, granted: &[Granted]) -> Vec<Ticket> {
+    pub(crate) async fn settle(&self, granted: &[Granted]) -> Vec<Ticket> {
         let tickets = self.decide(granted).await;
         let settlements: Vec<Settlement> = tickets
             .iter()
@@ -191,7 +191,7 @@ impl House {
     }
 
     /// Verdict, settlement, and the word to all watchers.
-    pub async fn finish(&self, granted: &[Granted]) -> Vec<Ticket> {
+    pub(crate) async fn finish(&self, granted: &[Granted]) -> Vec<Ticket> {
         let tickets = self.settle(granted).await;
         let install = self.ledger.install();
         let outcomes = tickets.iter().map(|ticket| Outcome { install, ticket: ticket.clone() });
@@ -200,22 +200,22 @@ impl House {
     }
 
     /// What the ticket's JSON is as long as it is pending.
-    pub fn pending(&self, granted: &Granted) -> Ticket {
+    pub(crate) fn pending(&self, granted: &Granted) -> Ticket {
         Ticket { id: granted.id(), sale: self.sale.id.clone(), state: granted.order.pending() }
     }
 
     /// The gate forgets the round, as one that came back empty.
-    pub async fn lose_the_gate(&self) {
+    pub(crate) async fn lose_the_gate(&self) {
         self.gate.retire(self.sale.round).await.unwrap();
     }
 
     /// The ledger answers nothing any more.
-    pub async fn lose_the_ledger(&self) {
+    pub(crate) async fn lose_the_ledger(&self) {
         self.ledger.close().await;
     }
 
     /// Nobody watches anything any more.
-    pub async fn is_deserted(&self) {
+    pub(crate) async fn is_deserted(&self) {
         let push = &self.push;
         until("all sockets and watches are gone", || push.sockets() == 0 && push.watched() == 0)
             .await;
@@ -223,7 +223,7 @@ impl House {
 }
 
 /// Creates a sale with a large stock that is open now.
-pub async fn create(ledger: &Ledger, id: &str) -> Sale {
+pub(crate) async fn create(ledger: &Ledger, id: &str) -> Sale {
     let now = clock::now();
     let sale = NewSale {
         id: SaleId::new(id).unwrap(),
@@ -238,23 +238,23 @@ pub async fn create(ledger: &Ledger, id: &str) -> Sale {
 }
 
 /// A JWT of the merchant for this buyer.
-pub fn jwt(buyer: &str) -> String {
+pub(crate) fn jwt(buyer: &str) -> String {
     jwt_until(buyer, clock::now().millis() / 1000 + 600)
 }
 
 /// The same, with an end of its own in seconds since 1970.
-pub fn jwt_until(buyer: &str, exp: i64) -> String {
+pub(crate) fn jwt_until(buyer: &str, exp: i64) -> String {
     let claims = json!({ "sub": buyer, "exp": exp });
     let key = EncodingKey::from_secret(BUYERS_SECRET);
     jsonwebtoken::encode(&Header::default(), &claims, &key).unwrap()
 }
 
 /// Names of so many buyers.
-pub fn buyers(prefix: &str, n: usize) -> Vec<String> {
+pub(crate) fn buyers(prefix: &str, n: usize) -> Vec<String> {
     (0..n).map(|n| format!("{prefix}-{n}")).collect()
 }
 
 /// Settings with a refresher that does not interfere, so that a test sees one cause at a time.
-pub fn quiet() -> Settings {
+pub(crate) fn quiet() -> Settings {
     Settings { reread_every: GUARD * 10, ..Settings::default() }
 }

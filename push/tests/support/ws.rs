@@ -14,11 +14,11 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 
 use super::{House, within};
 
-pub struct Client {
-    pub socket: WebSocketStream<TcpStream>,
+pub(crate) struct Client {
+    pub(crate) socket: WebSocketStream<TcpStream>,
 }
 
-pub fn request(house: &House) -> Request<()> {
+pub(crate) fn request(house: &House) -> Request<()> {
     let mut request = format!("ws://{}/v1/ws", house.addr).into_client_request().unwrap();
     let ours = HeaderValue::from_static("dibs.v1");
     request.headers_mut().insert("sec-websocket-protocol", ours);
@@ -26,14 +26,17 @@ pub fn request(house: &House) -> Request<()> {
 }
 
 /// The handshake's answer, whatever it is.
-pub async fn knock(house: &House, request: Request<()>) -> Result<(Client, Response), Error> {
+pub(crate) async fn knock(
+    house: &House,
+    request: Request<()>,
+) -> Result<(Client, Response), Error> {
     let stream = TcpStream::connect(house.addr).await.unwrap();
     let (socket, response) = within(client_async(request, stream)).await?;
     Ok((Client { socket }, response))
 }
 
 /// The status that a handshake is refused with, and the answer's body.
-pub async fn refused(house: &House, request: Request<()>) -> (StatusCode, String) {
+pub(crate) async fn refused(house: &House, request: Request<()>) -> (StatusCode, String) {
     let Err(Error::Http(response)) = knock(house, request).await.map(|_| ()) else {
         panic!("it was not refused")
     };
@@ -42,34 +45,34 @@ pub async fn refused(house: &House, request: Request<()>) -> (StatusCode, String
 }
 
 impl Client {
-    pub async fn connect(house: &House) -> Self {
+    pub(crate) async fn connect(house: &House) -> Self {
         knock(house, request(house)).await.unwrap().0
     }
 
-    pub async fn send(&mut self, message: Message) {
+    pub(crate) async fn send(&mut self, message: Message) {
         within(self.socket.send(message)).await.unwrap();
     }
 
-    pub async fn text(&mut self, text: &str) {
+    pub(crate) async fn text(&mut self, text: &str) {
         self.send(Message::text(text)).await;
     }
 
     /// Bytes as the payload of a text frame, also where they are no UTF-8.
-    pub async fn raw_text(&mut self, bytes: Vec<u8>) {
+    pub(crate) async fn raw_text(&mut self, bytes: Vec<u8>) {
         let text = coding::OpCode::Data(coding::Data::Text);
         self.send(Message::Frame(Frame::message(bytes, text, true))).await;
     }
 
-    pub async fn watch(&mut self, tokens: &[&str]) {
+    pub(crate) async fn watch(&mut self, tokens: &[&str]) {
         self.text(&json!({ "type": "watch", "tokens": tokens }).to_string()).await;
     }
 
-    pub async fn unwatch(&mut self, ids: &[&str]) {
+    pub(crate) async fn unwatch(&mut self, ids: &[&str]) {
         self.text(&json!({ "type": "unwatch", "ids": ids }).to_string()).await;
     }
 
     /// The next frame that is no ping or pong.
-    pub async fn next(&mut self) -> Option<Message> {
+    pub(crate) async fn next(&mut self) -> Option<Message> {
         loop {
             match within(self.socket.next()).await {
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
@@ -80,24 +83,24 @@ impl Client {
     }
 
     /// The next text.
-    pub async fn next_text(&mut self) -> String {
+    pub(crate) async fn next_text(&mut self) -> String {
         match self.next().await {
             Some(Message::Text(text)) => text.to_string(),
             other => panic!("no text but {other:?}"),
         }
     }
 
-    pub async fn next_json(&mut self) -> Value {
+    pub(crate) async fn next_json(&mut self) -> Value {
         serde_json::from_str(&self.next_text().await).unwrap()
     }
 
     /// The next frame is this ticket, to the byte.
-    pub async fn expect(&mut self, ticket: &Ticket) {
+    pub(crate) async fn expect(&mut self, ticket: &Ticket) {
         assert_eq!(self.next_text().await, ServerFrame::Ticket { ticket }.to_json());
     }
 
     /// Reads on until the server closes, and tells with which code.
-    pub async fn close_code(&mut self) -> u16 {
+    pub(crate) async fn close_code(&mut self) -> u16 {
         loop {
             match self.next().await {
                 Some(Message::Close(Some(frame))) => return frame.code.into(),
@@ -108,7 +111,7 @@ impl Client {
     }
 
     /// Nothing but the answer to an own ping is on its way.
-    pub async fn is_silent(&mut self) {
+    pub(crate) async fn is_silent(&mut self) {
         self.send(Message::Ping("echo".into())).await;
         loop {
             match within(self.socket.next()).await {

@@ -54,7 +54,7 @@ impl SqliteLedger {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(WAIT)
-            .pragma("cache_size", "-65536")
+            .pragma("cache_size", "-65536").pragma("wal_autocheckpoint", "4000")
             .pragma("journal_size_limit", "67108864")
             .disable_statement_logging();
         let writer = pool(1).connect_with(options.clone()).await?;
