@@ -226,11 +226,8 @@ mod tests {
         assert_eq!(data.secret(Kept::Secret).unwrap().0, made);
         assert_eq!(Kept::Secret.read(folder.path()).unwrap(), Some(made.clone()));
         assert_ne!(data.secret(Kept::AdminKey).unwrap().0, made);
-        {
-            use std::os::unix::fs::PermissionsExt as _;
-            let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-            assert_eq!(mode(&path), 0o600);
-        }
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The binary as a person or a supervisor meets it: its start, its refusals, its end.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod harness;
 
 use std::fs;
