@@ -25,9 +25,9 @@ use edge::guest::GuestKeys;
 use edge::origins::Origins;
 use edge::secrets::AdminKey;
 use sale::token::TokenKeys;
+pub use store::Seams;
 use store::gate::Gate;
 use store::ledger::{Ledger, LedgerError};
-use store::log::Log;
 use tokio::sync::Semaphore;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -38,17 +38,6 @@ use directory::Directory;
 use publisher::Publisher;
 pub use settings::Settings;
 use sweeper::Sweeper;
-
-/// What keeps the state.
-#[derive(Clone)]
-pub struct Seams {
-    /// Grants.
-    pub gate: Gate,
-    /// Carries what was granted.
-    pub log: Log,
-    /// Keeps sales and tickets.
-    pub ledger: Ledger,
-}
 
 /// Who is believed, and what is signed.
 #[derive(Clone)]

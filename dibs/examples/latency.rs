@@ -3,7 +3,7 @@
 //!
 //! `latency HOST:PORT SALE` reads JWTs from standard input, one a line.
 
-use std::io::BufRead as _;
+use std::io::{BufRead as _, Write as _};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -50,6 +50,7 @@ async fn main() -> anyhow::Result<()> {
     took.sort();
     anyhow::ensure!(!took.is_empty(), "no JWT on standard input");
     let at = |part: usize| took[(took.len() - 1) * part / 100].as_secs_f64() * 1000.0;
-    println!("claims={} p50={:.2}ms p99={:.2}ms", took.len(), at(50), at(99));
+    let mut out = std::io::stdout();
+    writeln!(out, "claims={} p50={:.2}ms p99={:.2}ms", took.len(), at(50), at(99))?;
     Ok(())
 }

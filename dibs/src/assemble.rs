@@ -218,9 +218,7 @@ async fn start_roles(
     };
     let Seams { gate, log, ledger } = seams.clone();
     let push_seams = push::Seams { gate, log, ledger };
-    let Seams { gate, log, ledger } = seams.clone();
-    let api_seams = api::Seams { gate, log, ledger };
-    let api = Api::start(api_seams, api_keys, settings::api(config), stops.api.clone()).await?;
+    let api = Api::start(seams.clone(), api_keys, settings::api(config), stops.api.clone()).await?;
     let push = Push::start(push_seams, push_keys, settings::push(config), &stops.push);
     let worker = Worker::start(seams.clone(), settings::worker(config), stops.worker.clone());
     Ok(Roles { api, push, worker })

@@ -84,6 +84,56 @@ async fn no_final_is_missed_that_is_published_around_the_subscribe() {
     house.is_deserted().await;
 }
 
+/// Says when a further read waits for the ledger: the house then tells polls to come later.
+struct Waiting<'a> {
+    house: &'a House,
+    known: Granted,
+}
+
+impl Waiting<'_> {
+    async fn poll_after(&self) -> u32 {
+        let Self { house, known } = self;
+        let answer = get_as(house, &known.id().to_string(), &known.token, &[]).await;
+        answer.header("dibs-poll-after-ms").unwrap().parse().unwrap()
+    }
+
+    async fn until_more_than(&self, before: u32) {
+        within(async { while self.poll_after().await <= before {} }).await;
+    }
+}
+
+/// The final is published while the stream's own read is under way and will bring no more than
+/// the pending state. Only who watches before he reads hears of it.
+#[tokio::test]
+async fn a_final_that_overtakes_the_first_read_is_told_on_every_stream() {
+    let settings = push::Settings {
+        ledger_calls: 0,
+        ledger_queue: 10,
+        read_within: Duration::from_millis(500),
+        ..quiet()
+    };
+    let house = House::open(settings).await;
+    let waiting = Waiting { house: &house, known: house.grant_one("known").await };
+    let lost: Vec<Granted> =
+        buyers("b", 3).iter().map(|b| house.unheard(b, store::clock::now())).collect();
+    let verdict = async |before, lost: &Granted| {
+        waiting.until_more_than(before).await;
+        let ticket = house.decide(std::slice::from_ref(lost)).await.remove(0);
+        let outcome = Outcome { install: house.ledger.install(), ticket: ticket.clone() };
+        house.log.publish_outcomes(vec![outcome]).await.unwrap();
+        ticket
+    };
+    let before = waiting.poll_after().await;
+    let (shown, ticket) = tokio::join!(by_socket(&house, &lost[0]), verdict(before, &lost[0]));
+    assert_eq!(shown, format!(r#"{{"type":"ticket","ticket":{}}}"#, ticket.to_json()));
+    let before = waiting.poll_after().await;
+    let (shown, ticket) = tokio::join!(by_events(&house, &lost[1]), verdict(before, &lost[1]));
+    assert_eq!(shown, event(&ticket));
+    let before = waiting.poll_after().await;
+    let (shown, ticket) = tokio::join!(by_held_poll(&house, &lost[2]), verdict(before, &lost[2]));
+    assert_eq!(shown, ticket.to_json());
+}
+
 #[tokio::test]
 async fn all_four_paths_show_the_same_bytes() {
     let house = House::open(quiet()).await;
