@@ -11,6 +11,8 @@ use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
+// The same allocator.
+use dibs as _;
 use edge::bearer::bearer;
 use edge::body::read_json;
 use edge::buyer::{BuyerKeys, KeySource};

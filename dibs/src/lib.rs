@@ -12,3 +12,7 @@ pub mod run;
 pub mod running;
 mod settings;
 mod telemetry;
+
+/// Claims allocate and free across threads all the time, where the system's allocator is slow.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
