@@ -20,7 +20,7 @@ pub(crate) fn gate(config: &Config) -> store::gate::local::Settings {
         outbox_most: config.claims.outbox_orders,
         resend_after: config.claims.resend_after,
         resend_most: config.claims.resend_most,
-        ..Default::default()
+        checkpoint_after: config.storage.checkpoint_after as u64,
     }
 }
 

@@ -29,11 +29,11 @@ pub(crate) async fn events(
         Ok(viewer) => viewer,
         Err(error) => return answer::no_access(error),
     };
+    let watch = node.watch(&viewer);
     let ticket = match node.present.read(&viewer).await {
         Ok(ticket) => ticket,
         Err(error) => return answer::not_shown(error, node.poll_after()),
     };
-    let watch = node.watch(&viewer);
     let version = ticket.state.version;
     let has_it = last_event_id(&headers) == Some(version);
     if has_it {

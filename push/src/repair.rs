@@ -60,7 +60,7 @@ impl Repair {
             let published = tokio::time::timeout(PUBLISH, log.publish(Arc::new(batch))).await;
             let result = match published {
                 Ok(Ok(())) => {
-                    tracing::warn!(%ticket, "neither gate nor ledger knew this ticket; its order was published again");
+                    tracing::debug!(%ticket, "the order of an unknown ticket was published again");
                     "published"
                 }
                 Ok(Err(_)) | Err(_) => "failed",

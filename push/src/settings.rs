@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// Times and bounds of the push role.
+/// Times and bounds of the push role. Times that repeat (`every`) are not zero, and queues have
+/// room for at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Between two pings of a WebSocket, and the time that its allowance of frames is for.

@@ -63,8 +63,8 @@ async fn no_final_is_missed_that_is_published_around_the_subscribe() {
             readers.spawn(async move {
                 any_moment().await;
                 let shown = match n % 3 {
-                    0 => by_socket(&house, &granted).await,
-                    1 => by_events(&house, &granted).await,
+                    0 => within(by_socket(&house, &granted)).await,
+                    1 => within(by_events(&house, &granted)).await,
                     _ => by_held_poll(&house, &granted).await,
                 };
                 (granted.id(), shown)
@@ -94,7 +94,8 @@ impl Waiting<'_> {
     async fn poll_after(&self) -> u32 {
         let Self { house, known } = self;
         let answer = get_as(house, &known.id().to_string(), &known.token, &[]).await;
-        answer.header("dibs-poll-after-ms").unwrap().parse().unwrap()
+        let told = answer.header("dibs-poll-after-ms").expect("it is pending");
+        told.parse().expect("it is a number of ms")
     }
 
     async fn until_more_than(&self, before: u32) {
@@ -124,13 +125,16 @@ async fn a_final_that_overtakes_the_first_read_is_told_on_every_stream() {
         ticket
     };
     let before = waiting.poll_after().await;
-    let (shown, ticket) = tokio::join!(by_socket(&house, &lost[0]), verdict(before, &lost[0]));
+    let (shown, ticket) =
+        tokio::join!(within(by_socket(&house, &lost[0])), verdict(before, &lost[0]));
     assert_eq!(shown, format!(r#"{{"type":"ticket","ticket":{}}}"#, ticket.to_json()));
     let before = waiting.poll_after().await;
-    let (shown, ticket) = tokio::join!(by_events(&house, &lost[1]), verdict(before, &lost[1]));
+    let (shown, ticket) =
+        tokio::join!(within(by_events(&house, &lost[1])), verdict(before, &lost[1]));
     assert_eq!(shown, event(&ticket));
     let before = waiting.poll_after().await;
-    let (shown, ticket) = tokio::join!(by_held_poll(&house, &lost[2]), verdict(before, &lost[2]));
+    let (shown, ticket) =
+        tokio::join!(within(by_held_poll(&house, &lost[2])), verdict(before, &lost[2]));
     assert_eq!(shown, ticket.to_json());
 }
 

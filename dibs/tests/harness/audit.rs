@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use futures_util::{StreamExt as _, stream};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
@@ -33,9 +34,9 @@ impl Server {
         let rejected = tickets.values().filter(|row| row["ticket"]["status"] == "rejected").count();
         assert_eq!(number("sold") as u64, confirmed_units, "sold is what was confirmed");
         assert_eq!(number("rejected") as u64, rejected as u64, "every rejection is counted");
-        for ticket in owed {
-            self.check_owed(ticket, &tickets).await;
-        }
+        stream::iter(owed)
+            .for_each_concurrent(16, |ticket| self.check_owed(ticket, &tickets))
+            .await;
         Audit { tickets, confirmed_units, rejected: rejected as u64 }
     }
 

@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use reqwest::{Response, StatusCode};
+use reqwest::{RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::{SHOP_SECRET, Server, eventually};
@@ -35,7 +35,7 @@ pub(crate) struct Owed {
 }
 
 /// A claim, before it is sent.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Claim {
     pub(crate) sale: String,
     pub(crate) buyer: String,
@@ -70,15 +70,20 @@ impl Claim {
         http: &reqwest::Client,
         base: &str,
     ) -> reqwest::Result<Answer> {
-        let mut request = http
+        let answer = self.prepare(http, base).send().await?;
+        Ok(Answer { status: answer.status(), body: answer.json().await? })
+    }
+
+    /// The HTTP request that makes it.
+    pub(crate) fn prepare(&self, http: &reqwest::Client, base: &str) -> RequestBuilder {
+        let request = http
             .post(format!("{base}/v1/sales/{}/tickets", self.sale))
             .bearer_auth(jwt(&self.buyer))
             .json(&json!({ "units": self.units }));
-        if let Some(id) = &self.request {
-            request = request.header("idempotency-key", id);
+        match &self.request {
+            Some(id) => request.header("idempotency-key", id),
+            None => request,
         }
-        let answer = request.send().await?;
-        Ok(Answer { status: answer.status(), body: answer.json().await? })
     }
 
     /// What is owed after this answer; `None` if it was no ticket.

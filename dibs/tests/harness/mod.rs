@@ -95,9 +95,9 @@ impl Server {
         Self::launch(place, settings).await
     }
 
-    async fn launch(place: Place, settings: Vec<(String, String)>) -> Self {
+    fn spawn(place: &Place, settings: &[(String, String)]) -> Child {
         let log = std::fs::File::options().create(true).append(true).open(place.log()).unwrap();
-        let mut command = dibs(&place, [] as [&str; 0]);
+        let mut command = dibs(place, [] as [&str; 0]);
         let shop = format!("hs256:{SHOP_SECRET}");
         let usual = [
             ("listen", "127.0.0.1:0"),
@@ -111,7 +111,11 @@ impl Server {
         for (key, value) in usual.into_iter().chain(given) {
             command.env(format!("DIBS_{}", key.to_ascii_uppercase()), value);
         }
-        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        command.stdout(Stdio::piped()).stderr(log).spawn().unwrap()
+    }
+
+    async fn launch(place: Place, settings: Vec<(String, String)>) -> Self {
+        let mut child = Self::spawn(&place, &settings);
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut greeting = String::new();
         while !greeting.contains("/readyz") {
@@ -185,6 +189,19 @@ impl Server {
     pub(crate) async fn crash_and_restart(self) -> Self {
         let settings = self.settings.clone();
         Self::launch(self.kill9().await, settings).await
+    }
+
+    /// The same, with a second crash while it starts again: its engines are opened, or about
+    /// to be. Its addresses must have been given.
+    pub(crate) async fn crash_twice_and_restart(self) -> Self {
+        let (settings, http, ops) = (self.settings.clone(), self.http.clone(), self.ops.clone());
+        let place = self.kill9().await;
+        let mut child = Self::spawn(&place, &settings);
+        eventually("it starts", async || http.get(format!("{ops}/healthz")).send().await.ok())
+            .await;
+        child.start_kill().unwrap();
+        child.wait().await.unwrap();
+        Self::launch(place, settings).await
     }
 
     /// Calls the admin API.

@@ -1,0 +1,35 @@
+//! The HTTP contract, line by line: the real binary, asked over real sockets.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod ask;
+mod ledger;
+mod raw;
+mod sse;
+mod ws;
+
+mod admin;
+mod agreement;
+mod bodies;
+mod buyers;
+mod changes;
+mod claims;
+mod crowd;
+mod draining;
+mod events;
+mod failing;
+mod guests;
+mod hostile;
+mod listing;
+mod ops;
+mod origins;
+mod parked;
+mod polling;
+mod reads;
+mod refusals;
+mod sales;
+mod secrecy;
+mod socket;
