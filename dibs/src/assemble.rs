@@ -216,10 +216,8 @@ async fn start_roles(
         buyers: keys.buyers.clone(),
         origins: keys.origins.clone(),
     };
-    let Seams { gate, log, ledger } = seams.clone();
-    let push_seams = push::Seams { gate, log, ledger };
     let api = Api::start(seams.clone(), api_keys, settings::api(config), stops.api.clone()).await?;
-    let push = Push::start(push_seams, push_keys, settings::push(config), &stops.push);
+    let push = Push::start(seams.clone(), push_keys, settings::push(config), &stops.push);
     let worker = Worker::start(seams.clone(), settings::worker(config), stops.worker.clone());
     Ok(Roles { api, push, worker })
 }

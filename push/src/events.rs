@@ -30,18 +30,15 @@ pub(crate) async fn events(
         Err(error) => return answer::no_access(error),
     };
     let watch = node.watch(&viewer);
-    let ticket = match node.present.read(&viewer).await {
-        Ok(ticket) => ticket,
+    let first = match node.first(&viewer, &watch).await {
+        Ok(first) => first,
         Err(error) => return answer::not_shown(error, node.poll_after()),
     };
-    let version = ticket.state.version;
-    let has_it = last_event_id(&headers) == Some(version);
+    let has_it = last_event_id(&headers) == Some(first.version);
     if has_it {
-        watch.skip(ticket.id, version);
+        watch.skip(first.id, first.version);
     }
-    node.hub.vouch(&viewer);
-    node.hub.tell(&ticket);
-    let nothing_left = has_it && ticket.state.status.is_final();
+    let nothing_left = has_it && first.is_final;
     let watch = (!nothing_left).then_some(watch);
     let events = stream::unfold((node, watch), |(node, watch)| async {
         let watch = watch?;

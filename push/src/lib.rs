@@ -28,25 +28,12 @@ use edge::buyer::BuyerKeys;
 use edge::origins::Origins;
 use edge::problem::method_not_allowed;
 use sale::token::TokenKeys;
-use store::gate::Gate;
-use store::ledger::Ledger;
-use store::log::Log;
+pub use store::Seams;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use node::Node;
 pub use settings::Settings;
-
-/// The engines behind the push role.
-#[derive(Clone)]
-pub struct Seams {
-    /// Where pending tickets and fresh results are read.
-    pub gate: Gate,
-    /// Brings outcomes; takes orders that are brought back.
-    pub log: Log,
-    /// Where all that is decided can be read.
-    pub ledger: Ledger,
-}
 
 /// What readers are told apart by.
 #[derive(Clone)]

@@ -24,7 +24,10 @@ pub(crate) enum Reading {
     Known(Ticket),
     /// Both have answered, and neither has a ticket of this asker by this id.
     Unknown,
-    /// Not enough answers to say either.
+    /// The ledger has no verdict on it; the gate gave no answer that counts. If there is such a
+    /// ticket, it is pending.
+    Undecided,
+    /// Not enough answers to say any of these: it may be decided.
     NoAnswer,
 }
 
@@ -125,13 +128,13 @@ impl Lookup {
             readings.push(match (row, doubt.silence) {
                 (Some(row), _) if row.buyer == *buyer => Reading::Known(row.ticket),
                 (Some(_), _) | (None, Silence::Absent) => Reading::Unknown,
-                (None, Silence::Failed) => Reading::NoAnswer,
+                (None, Silence::Failed) => Reading::Undecided,
                 (None, Silence::NotWarm) => {
                     let round = ticket.round();
                     if self.ledger_alone(round, &mut answering).await? {
                         Reading::Unknown
                     } else {
-                        Reading::NoAnswer
+                        Reading::Undecided
                     }
                 }
             });

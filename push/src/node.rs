@@ -12,10 +12,11 @@ use tokio_util::task::TaskTracker;
 use crate::access::{NoAccess, Viewer};
 use crate::hub::Hub;
 use crate::lookup::Lookup;
-use crate::present::Present;
+use crate::present::{NotShown, Present};
 use crate::reader::Reader;
 use crate::repair::Repair;
 use crate::settings::Settings;
+use crate::shown::Shown;
 use crate::watch::Watch;
 use crate::{Keys, Seams};
 
@@ -80,6 +81,24 @@ impl Node {
         let watch = Watch::new(self.hub.clone());
         watch.add(viewer.ticket());
         watch
+    }
+
+    /// What a stream shows first: the ticket, by a read that is sent after it was watched. Where
+    /// the read fails, a token still sees what the feed has brought meanwhile.
+    pub(crate) async fn first(
+        &self,
+        viewer: &Viewer,
+        watch: &Watch,
+    ) -> Result<Arc<Shown>, NotShown> {
+        match (self.present.read(viewer).await, viewer) {
+            (Ok(ticket), _) => {
+                self.hub.vouch(viewer);
+                self.hub.tell(&ticket);
+                Ok(Arc::new(Shown::new(&ticket)))
+            }
+            (Err(failed), Viewer::Token(order)) => watch.heard(order.ticket).ok_or(failed),
+            (Err(failed), Viewer::Buyer { .. }) => Err(failed),
+        }
     }
 
     /// Reads tickets that are watched, and tells them to their watchers. Nobody waits for it:

@@ -55,10 +55,7 @@ async fn held(
 ) -> Result<Arc<Shown>, NotShown> {
     let until = Instant::now() + wait;
     let watch = node.watch(viewer);
-    let ticket = node.present.read(viewer).await?;
-    node.hub.vouch(viewer);
-    node.hub.tell(&ticket);
-    let mut newest = Arc::new(Shown::new(&ticket));
+    let mut newest = node.first(viewer, &watch).await?;
     let news = async {
         while known.has(newest.version) {
             newest = watch.changed().await;

@@ -49,14 +49,17 @@ impl Present {
         tickets
     }
 
-    /// A token that verifies is never "not found": what no store tells is answered from the
-    /// token's own order, as pending.
+    /// A token that verifies is never "not found": a ticket without a verdict is answered from
+    /// the token's own order, as pending. What may be decided is not, so that no version is ever
+    /// followed by a lower one.
     async fn show(&self, viewer: &Viewer, reading: Reading) -> Result<Ticket, NotShown> {
         let order = match (reading, viewer) {
             (Reading::Known(ticket), _) => return Ok(ticket),
             (Reading::Unknown, Viewer::Buyer { .. }) => return Err(NotShown::NotFound),
-            (Reading::NoAnswer, Viewer::Buyer { .. }) => return Err(NotShown::NoAnswer),
-            (Reading::NoAnswer, Viewer::Token(order)) => order,
+            (Reading::Undecided, Viewer::Buyer { .. }) | (Reading::NoAnswer, _) => {
+                return Err(NotShown::NoAnswer);
+            }
+            (Reading::Undecided, Viewer::Token(order)) => order,
             (Reading::Unknown, Viewer::Token(order)) => {
                 self.repair.bring_back(order, self.gate.now());
                 order

@@ -80,6 +80,11 @@ impl Watch {
         }
     }
 
+    /// The newest version of a watched ticket that was told and not taken; it stays to be taken.
+    pub(crate) fn heard(&self, ticket: TicketId) -> Option<Arc<Shown>> {
+        self.outbox.slots().iter().find(|slot| slot.ticket == ticket)?.newest.clone()
+    }
+
     /// Waits for a version above those taken before, of any watched ticket. Cancel safe.
     pub(crate) async fn changed(&self) -> Arc<Shown> {
         loop {
