@@ -80,7 +80,7 @@ async fn whole(request: RequestBuilder) -> (StatusCode, HeaderMap, String) {
 }
 
 /// Ids and credentials that do not open each other, each with what is wrong.
-async fn nothing_opens(server: &Server, own: &Owed, others: &Owed) -> Vec<(&'static str, String, String)> {
+async fn nothing_opens(own: &Owed, others: &Owed) -> Vec<(&'static str, String, String)> {
     let elsewhere = Server::start(&[]).await;
     elsewhere.open_sale("cups", 5, 1).await;
     let foreign = Claim::of("cups", &others.buyer).win(&elsewhere).await;
@@ -146,7 +146,7 @@ async fn whatever_does_not_open_a_ticket_is_answered_with_the_same_bytes_on_ever
     let others = Claim::of("cups", "ada").win(&server).await;
     server.result(&others).await;
     let mut answers = Vec::new();
-    for (what, id, authorization) in nothing_opens(&server, &own, &others).await {
+    for (what, id, authorization) in nothing_opens(&own, &others).await {
         for path in [format!("/v1/tickets/{id}"), format!("/v1/tickets/{id}/events")] {
             let call = server.call(Method::GET, &path).header("authorization", &authorization);
             let polled = call.try_clone().unwrap();
