@@ -42,10 +42,11 @@ struct Asked {
 /// Answers one claim.
 pub(crate) async fn claim(
     State(app): State<Arc<App>>,
-    SaleInPath(id): SaleInPath,
+    sale: Result<SaleInPath, Refusal>,
     request: Request,
 ) -> Result<Response, Refusal> {
     let buyer = buyer(&app, request.headers())?;
+    let SaleInPath(id) = sale?;
     let entry = app.directory.find(&id).await?.ok_or(Refusal::UnknownSale)?;
     let sale = &entry.sale;
     let key = request_id(request.headers());

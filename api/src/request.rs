@@ -3,6 +3,7 @@
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, header};
 use sale::id::{RequestId, SaleId, TicketId};
 use serde::de::DeserializeOwned;
@@ -62,15 +63,34 @@ pub(crate) fn request_id(headers: &HeaderMap) -> Result<RequestId, Refusal> {
     RequestId::new(key.to_str().map_err(|_| bad())?).map_err(|_| bad())
 }
 
-/// The address of the WebSocket, under the name that the client knows this server by.
+/// The address of the WebSocket, under the name that the client knows this server by; without its
+/// host where the request names none that is one.
 pub(crate) fn stream(headers: &HeaderMap) -> String {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let forwarded = text(header::HeaderName::from_static("x-forwarded-proto"))
         .and_then(|list| list.split(',').next())
         .is_some_and(|proto| proto.trim().eq_ignore_ascii_case("https"));
-    match text(header::HOST) {
+    let host = text(header::HOST)
+        .filter(|host| host.parse::<Authority>().is_ok_and(|host| !host.as_str().contains('@')));
+    match host {
         Some(host) if forwarded => format!("wss://{host}/v1/ws"),
         Some(host) => format!("ws://{host}/v1/ws"),
         None => "/v1/ws".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stream_is_told_under_the_host_of_the_request_and_under_nothing_that_is_no_host() {
+        let told =
+            |host: &str| stream(&[(header::HOST, host.parse().unwrap())].into_iter().collect());
+        assert_eq!(told("shop.example:8080"), "ws://shop.example:8080/v1/ws");
+        assert_eq!(told("[::1]:8080"), "ws://[::1]:8080/v1/ws");
+        for bad in ["", "evil.example/x?", "shop.example@evil.example", "a b", "a\"b", "a#b"] {
+            assert_eq!(told(bad), "/v1/ws", "{bad}");
+        }
     }
 }

@@ -58,12 +58,7 @@ impl DataFolder {
         let path = &std::path::absolute(path).map_err(at(path))?;
         create_private(path).map_err(at(path))?;
         let lock_path = path.join("lock");
-        let lock = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&lock_path)
-            .map_err(at(&lock_path))?;
+        let lock = open_private(&lock_path).map_err(at(&lock_path))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(DataError::InUse(path.to_owned())),
@@ -71,6 +66,10 @@ impl DataFolder {
         }
         let folder = Self { path: path.to_owned(), _lock: lock };
         folder.check_format()?;
+        // They name buyers. SQLite gives the files beside a database the mode of that one.
+        for database in [folder.ledger(), folder.gate()] {
+            open_private(&database).map_err(at(&database))?;
+        }
         Ok(folder)
     }
 
@@ -166,10 +165,12 @@ fn draw() -> String {
 /// Writes a file that is there as a whole or not at all, readable by the owner alone.
 fn write_private(path: &Path, text: &str) -> io::Result<()> {
     let unfinished = path.with_extension("new");
-    let mut options = File::options();
-    options.write(true).create(true).truncate(true);
-    options.mode(0o600);
-    let mut file = options.open(&unfinished)?;
+    match fs::remove_file(&unfinished) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    // The mode counts only for a file that is made here.
+    let mut file = File::options().write(true).create_new(true).mode(0o600).open(&unfinished)?;
     writeln!(file, "{text}")?;
     file.sync_all()?;
     fs::rename(&unfinished, path)?;
@@ -177,6 +178,11 @@ fn write_private(path: &Path, text: &str) -> io::Result<()> {
         Some(folder) => File::open(folder)?.sync_all(),
         None => Ok(()),
     }
+}
+
+/// Opens a file; one that is made now is its owner's alone.
+fn open_private(path: &Path) -> io::Result<File> {
+    File::options().create(true).truncate(false).write(true).mode(0o600).open(path)
 }
 
 fn create_private(path: &Path) -> io::Result<()> {
@@ -233,8 +239,12 @@ mod tests {
     #[test]
     fn a_write_that_was_cut_short_leaves_no_half_secret() {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("secret.new"), "ha").unwrap();
+        let cut_short = folder.path().join("secret.new");
+        fs::write(&cut_short, "ha").unwrap();
+        fs::set_permissions(&cut_short, fs::Permissions::from_mode(0o644)).unwrap();
         let data = DataFolder::open(folder.path()).unwrap();
-        assert!(data.secret(Kept::Secret).unwrap().0.len() >= 32);
+        let (made, path) = data.secret(Kept::Secret).unwrap();
+        assert!(made.len() >= 32);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 }

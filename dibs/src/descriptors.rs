@@ -15,11 +15,14 @@ pub(crate) fn raise(connections: usize) {
     }
     let wanted = limit.maximum.map_or(needed, |most| most.min(needed));
     let raised = Rlimit { current: Some(wanted), maximum: limit.maximum };
-    let outcome = setrlimit(Resource::Nofile, raised);
-    if outcome.is_err() || wanted < needed {
+    let given = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => Some(wanted),
+        Err(_) => limit.current,
+    };
+    if !has(given) {
         tracing::warn!(
             needed,
-            given = wanted,
+            given,
             "fewer file descriptors than `connections` needs: raise the limit (ulimit -n), or \
              lower the setting"
         );

@@ -127,7 +127,8 @@ async fn serve_until_told(config: &Config) -> anyhow::Result<()> {
         started = assemble::start(config) => started?,
         _ = signals.next() => return Ok(()),
     };
-    tell(&greeting(running.started()))?;
+    // A server goes on where nobody reads what it says.
+    let _ = tell(&greeting(running.started()));
     let broken = tokio::select! {
         name = signals.next() => {
             tracing::info!(signal = name.name, "ending");

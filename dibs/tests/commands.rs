@@ -63,6 +63,9 @@ async fn a_merchant_creates_a_sale_watches_it_and_learns_who_won() {
         serde_json::from_str(&told(&server, &["sale", "show", "cups", "--json"]).await).unwrap();
     assert_eq!((&shown["sold"], &shown["available"]), (&3.into(), &0.into()));
     assert!(told(&server, &["sale", "list"]).await.lines().any(|line| line.starts_with("cups ")));
+    let listed: Vec<Value> =
+        serde_json::from_str(&told(&server, &["sale", "list", "--json"]).await).unwrap();
+    assert_eq!(listed, [shown], "a list of one is a list");
 
     let sheet = told(&server, &["sale", "tickets", "cups", "--status", "confirmed", "--csv"]).await;
     let mut rows = csv::Reader::from_reader(sheet.as_bytes());
@@ -98,6 +101,26 @@ async fn a_list_longer_than_a_page_is_printed_whole() {
         rows.records().map(|row| row.unwrap()[0].to_owned()).collect();
     assert_eq!(ids, sent.into_iter().map(|owed| owed.id).collect());
     assert_eq!(told(&server, &["sale", "tickets", "many", "--json"]).await.lines().count(), 1100);
+}
+
+#[tokio::test]
+async fn more_sales_than_the_server_lists_unasked_are_listed() {
+    let server = Server::start(&[]).await;
+    for n in 0..101 {
+        server.open_sale(&format!("sale-{n}"), 1, 1).await;
+    }
+    let listed = told(&server, &["sale", "list"]).await;
+    assert_eq!(listed.lines().filter(|line| line.starts_with("sale-")).count(), 101);
+}
+
+#[tokio::test]
+async fn a_proxy_that_the_environment_names_is_not_shown_the_admin_key() {
+    let server = Server::start(&[]).await;
+    let nobody = "http://127.0.0.1:9";
+    let mut command = dibs(server.place(), ["sale", "list", "--url", &server.base]);
+    command.env("DIBS_ADMIN_KEY", ADMIN_KEY).env("HTTP_PROXY", nobody).env("ALL_PROXY", nobody);
+    let output = command.output().await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[tokio::test]

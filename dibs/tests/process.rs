@@ -6,10 +6,13 @@ mod harness;
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Stdio;
 
 use harness::claimer::Claim;
-use harness::{ADMIN_KEY, Place, SHOP_SECRET, Server, dibs, run};
+use harness::{ADMIN_KEY, PATIENCE, Place, SHOP_SECRET, Server, dibs, eventually, run};
 use reqwest::StatusCode;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 fn text(bytes: &[u8]) -> String {
@@ -30,6 +33,20 @@ async fn the_first_start_prints_the_page_and_where_everything_lies() {
         assert!(server.greeting.contains(path.to_str().unwrap()), "{}", server.greeting);
         let secret = fs::read_to_string(&path).unwrap();
         assert!(!server.greeting.contains(secret.trim()) && !server.log().contains(secret.trim()));
+    }
+}
+
+#[tokio::test]
+async fn nothing_in_the_data_folder_is_for_others_also_where_the_folder_itself_is() {
+    let place = Place::new();
+    fs::create_dir(place.data()).unwrap();
+    fs::set_permissions(place.data(), fs::Permissions::from_mode(0o755)).unwrap();
+    let server = Server::start_in(place, &[]).await;
+    server.open_sale("cups", 1, 1).await;
+    let kept: Vec<_> = fs::read_dir(server.place().data()).unwrap().map(|it| it.unwrap()).collect();
+    assert!(kept.iter().any(|it| it.file_name() == "ledger.db-wal"), "{kept:?}");
+    for entry in kept {
+        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o077, 0, "{entry:?}");
     }
 }
 
@@ -214,6 +231,25 @@ async fn sigterm_drains_and_ends_with_0() {
     drop(server);
     let server = Server::start_in(place, &[]).await;
     assert_eq!(server.audit("cups", &[owed]).await.confirmed_units, 1);
+}
+
+#[tokio::test]
+async fn a_server_whose_greeting_nobody_reads_goes_on() {
+    let place = Place::new();
+    let ops = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut command = dibs(&place, ["--listen", "127.0.0.1:0", "--ops-listen", &ops.to_string()]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    eventually("it is ready", async || {
+        let answer = reqwest::get(format!("http://{ops}/readyz")).await;
+        answer.is_ok_and(|answer| answer.status() == StatusCode::OK).then_some(())
+    })
+    .await;
+    let pid = Pid::from_raw(child.id().unwrap().try_into().unwrap()).unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
+    let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await.unwrap().unwrap();
+    assert!(text(&output.stderr).contains("SIGTERM"), "it had ended by itself");
+    assert!(output.status.success());
 }
 
 #[tokio::test]

@@ -74,8 +74,17 @@ impl Hub {
         self.entries.len()
     }
 
+    /// Enters a watcher. A final that others were told is told to him too: decided tickets are
+    /// not read again, so he would never hear it if his own read failed.
     pub(crate) fn join(&self, ticket: TicketId, outbox: Arc<Outbox>) {
-        self.entries.entry(ticket).or_default().watchers.push(outbox);
+        let newest = {
+            let mut entry = self.entries.entry(ticket).or_default();
+            entry.watchers.push(outbox.clone());
+            entry.newest.clone()
+        };
+        if let Some(decided) = newest.filter(|newest| newest.is_final) {
+            outbox.offer(&decided);
+        }
     }
 
     pub(crate) fn leave(&self, ticket: TicketId, outbox: &Arc<Outbox>) {

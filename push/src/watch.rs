@@ -197,6 +197,21 @@ mod tests {
     }
 
     #[test]
+    fn who_joins_after_the_final_hears_it_without_a_read_of_his_own() {
+        let hub = Arc::new(Hub::default());
+        let first = Watch::new(hub.clone());
+        first.add(TicketId([1; 16]));
+        hub.tell(&pending(1));
+        let second = Watch::new(hub.clone());
+        second.add(TicketId([1; 16]));
+        assert_eq!(version(&second), None, "what is pending may have been decided meanwhile");
+        hub.tell(&confirmed(1));
+        let third = Watch::new(hub.clone());
+        third.add(TicketId([1; 16]));
+        assert_eq!((version(&second), version(&third)), (Some(2), Some(2)));
+    }
+
+    #[test]
     fn a_version_that_the_reader_brought_is_not_told_and_a_higher_one_is() {
         let hub = Arc::new(Hub::default());
         let watch = Watch::new(hub.clone());

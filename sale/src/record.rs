@@ -17,8 +17,8 @@ pub struct Record {
 pub enum Taken {
     /// The state is not newer than the one that stands: nothing changed.
     Stale,
-    /// The state stands now. `held_before` and `held_after` are the units that the ticket
-    /// keeps away from others; the difference belongs to the stock.
+    /// The state stands now. By how much the units that it holds differ from those held
+    /// before, the stock moves.
     Newer {
         /// What stood before; `None` if the ticket was unknown.
         before: Option<TicketState>,

@@ -1,18 +1,25 @@
 //! The local gate: the contract of every gate, and what its journal adds.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 #[path = "contract/gate.rs"]
 mod contract;
 
 use std::path::Path;
 use std::time::Duration;
 
+use std::collections::{HashMap, HashSet};
+
 use contract::{Round, fresh_batch};
-use sale::grant::Answer;
-use sale::id::InstallId;
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use sale::grant::{Answer, Claim};
+use sale::id::{BatchId, InstallId};
 use sale::status::{Move, Reason};
 use sale::terms::Restock;
+use sale::ticket::TicketState;
 use store::gate::local::{LocalGate, Settings};
-use store::gate::{Gate, GateError};
+use store::gate::{Figures, Gate, GateError, Slot, Snapshot};
 
 const INSTALL: InstallId = InstallId([1; 16]);
 
@@ -56,11 +63,15 @@ contract!(
     a_probe_changes_nothing,
 );
 
-/// Copies the files as they lie there while the gate lives: what a kill -9 would leave.
-fn copy_as_a_crash_would(from: &Path, to: &Path) {
+/// Copies the files as they lie there while the gate lives: what a kill -9 would leave. The
+/// lock keeps the two of one moment.
+async fn copy_as_a_crash_would(from: &Path, to: &Path) {
+    let mut lock = intruder(from).await;
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut lock).await.unwrap();
     for file in ["gate.db", "gate.db-wal"] {
         std::fs::copy(from.join(file), to.join(file)).unwrap();
     }
+    sqlx::query("ROLLBACK").execute(&mut lock).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -80,7 +91,7 @@ async fn what_was_answered_survives_a_crash_and_the_outbox_is_due_at_once() {
     let before = round.audit().await;
 
     let crashed = tempfile::tempdir().unwrap();
-    copy_as_a_crash_would(folder.path(), crashed.path());
+    copy_as_a_crash_would(folder.path(), crashed.path()).await;
     gate.close().await;
     round.gate = open(crashed.path()).await;
     assert_eq!(round.audit().await, before);
@@ -116,7 +127,7 @@ async fn checkpoints_taken_while_calls_go_on_lose_nothing() {
         }
         if n % 20 == 19 {
             let before = round.audit().await;
-            copy_as_a_crash_would(folder.path(), crashed.path());
+            copy_as_a_crash_would(folder.path(), crashed.path()).await;
             let reopened = open_with(crashed.path(), settings.clone()).await;
             let mirror = Round { gate: reopened, slot: round.slot, stock: round.stock };
             assert_eq!(mirror.audit().await, before);
@@ -155,7 +166,7 @@ async fn a_retired_round_costs_nothing_at_the_next_start() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_overdue_batch_is_handed_out_once_a_step() {
+async fn no_more_overdue_batches_are_handed_out_than_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let settings = Settings {
         resend_after: Duration::ZERO,
@@ -200,8 +211,7 @@ async fn a_gate_of_another_ledger_or_of_a_newer_format_is_refused() {
     let foreign = LocalGate::open(&path, InstallId([2; 16]), Settings::default()).await;
     let Err(GateError::Unavailable(text)) = foreign else { panic!("a foreign gate opens") };
     assert!(text.contains("belongs to another ledger"), "{text}");
-    let url = format!("sqlite:{}", path.display());
-    let mut file = <sqlx::SqliteConnection as sqlx::Connection>::connect(&url).await.unwrap();
+    let mut file = intruder(folder.path()).await;
     sqlx::query("PRAGMA user_version = 2").execute(&mut file).await.unwrap();
     sqlx::Connection::close(file).await.unwrap();
     let newer = LocalGate::open(&path, INSTALL, Settings::default()).await;
@@ -214,8 +224,7 @@ async fn while_the_journal_cannot_be_written_nothing_is_granted_and_a_retry_find
     let folder = tempfile::tempdir().unwrap();
     let gate = open(folder.path()).await;
     let round = Round::warm(&gate, 5, 1).await;
-    let url = format!("sqlite:{}", folder.path().join("gate.db").display());
-    let mut other = <sqlx::SqliteConnection as sqlx::Connection>::connect(&url).await.unwrap();
+    let mut other = intruder(folder.path()).await;
     sqlx::query("BEGIN EXCLUSIVE").execute(&mut other).await.unwrap();
     let claim = round.claim("ada", "", 1);
     let once = std::slice::from_ref(&claim);
@@ -243,4 +252,253 @@ async fn after_the_end_nothing_is_taken_in() {
     let claim = round.claim("ada", "", 1);
     let refused = gate.grant(round.slot, fresh_batch(), &[claim]).await;
     assert!(matches!(refused, Err(GateError::Unavailable(_))), "{refused:?}");
+}
+
+/// Another connection to the gate's file.
+async fn intruder(folder: &Path) -> sqlx::SqliteConnection {
+    let url = format!("sqlite:{}", folder.join("gate.db").display());
+    <sqlx::SqliteConnection as sqlx::Connection>::connect(&url).await.unwrap()
+}
+
+async fn number(file: &mut sqlx::SqliteConnection, query: &str) -> i64 {
+    sqlx::query_scalar(query).fetch_one(file).await.unwrap()
+}
+
+/// Retires a round while the disk refuses, so that the call is cut off.
+async fn retire_cut_off(gate: &Gate, folder: &Path, round: &Round) {
+    let mut other = intruder(folder).await;
+    sqlx::query("BEGIN EXCLUSIVE").execute(&mut other).await.unwrap();
+    let cut_off = gate.retire(round.slot.round).await;
+    assert!(matches!(cut_off, Err(GateError::NotKnown)), "{cut_off:?}");
+    sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
+    while gate.probe().await.is_err() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_retirement_that_was_cut_off_is_completed_by_the_next_call() {
+    let folder = tempfile::tempdir().unwrap();
+    let gate = open(folder.path()).await;
+    let snapshot = contract::snapshot(&gate, 5, 1);
+    assert!(gate.warm(snapshot.clone()).await.unwrap());
+    let slot = Slot::first(snapshot.terms.round);
+    let round = Round { gate: gate.clone(), slot, stock: 5 };
+    retire_cut_off(&gate, folder.path(), &round).await;
+    assert!(matches!(gate.figures(slot).await, Err(GateError::NotWarm(_))));
+    gate.retire(slot.round).await.unwrap();
+    assert!(gate.warm(snapshot).await.unwrap(), "nothing of it is left in the way");
+    assert_eq!(round.audit().await.available, 5);
+    gate.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_checkpoint_does_not_bring_a_retired_round_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings { checkpoint_after: 1, ..Settings::default() };
+    let gate = open_with(folder.path(), settings.clone()).await;
+    let round = Round::warm(&gate, 5, 1).await;
+    retire_cut_off(&gate, folder.path(), &round).await;
+    let mut file = intruder(folder.path()).await;
+    let journalled = number(&mut file, "SELECT max(position) FROM journal").await;
+    while number(&mut file, "SELECT position FROM head").await < journalled {
+        gate.probe().await.unwrap();
+    }
+    gate.close().await;
+    let gate = open_with(folder.path(), settings).await;
+    assert!(matches!(gate.figures(round.slot).await, Err(GateError::NotWarm(_))));
+    gate.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_small_rows_end_in_a_checkpoint_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings { checkpoint_after: 100_000, ..Settings::default() };
+    let gate = open_with(folder.path(), settings).await;
+    for _ in 0..300 {
+        gate.probe().await.unwrap();
+    }
+    let mut file = intruder(folder.path()).await;
+    let rows = number(&mut file, "SELECT count(*) FROM journal").await;
+    assert!(rows < 150, "a start would read {rows} rows of a server that did nothing");
+    gate.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_does_not_wait_for_a_checkpoint_and_loses_nothing_by_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let gate = open(folder.path()).await;
+    let mut rounds = Vec::new();
+    for _ in 0..50 {
+        rounds.push(Round::warm(&gate, 5, 1).await);
+    }
+    gate.close().await;
+    let settings = Settings { checkpoint_after: 1, ..Settings::default() };
+    open_with(folder.path(), settings).await.close().await;
+    let mut file = intruder(folder.path()).await;
+    assert_eq!(number(&mut file, "SELECT generation FROM head").await, 0, "left half done");
+    let gate = open(folder.path()).await;
+    for mut round in rounds {
+        round.gate = gate.clone();
+        assert_eq!(round.audit().await.available, 5);
+    }
+    gate.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_round_left_in_doubt_by_a_panic_refuses_and_takes_no_other_down() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings { checkpoint_after: 1, ..Settings::default() };
+    let gate = open_with(folder.path(), settings.clone()).await;
+    let doubtful = Round::warm(&gate, 5, 1).await;
+    let sound = Round::warm(&gate, 200, 1).await;
+    let mixed = [doubtful.claim("ada", "", 1), sound.claim("bob", "", 1)];
+    let mut task = tokio::task::JoinSet::new();
+    task.spawn({
+        let (gate, slot) = (gate.clone(), doubtful.slot);
+        async move { gate.grant(slot, fresh_batch(), &mixed).await }
+    });
+    assert!(task.join_next().await.unwrap().unwrap_err().is_panic(), "the bug of a caller");
+    let refused = gate.figures(doubtful.slot).await;
+    assert!(matches!(refused, Err(GateError::Unavailable(_))), "{refused:?}");
+    for n in 0..100 {
+        sound.grant(&[sound.claim(&format!("b{n}"), "", 1)]).await;
+    }
+    gate.close().await;
+    let mut reopened = doubtful;
+    reopened.gate = open_with(folder.path(), settings).await;
+    assert_eq!(reopened.audit().await.available, 5, "the journal knows nothing of it");
+    reopened.gate.close().await;
+}
+
+/// One round under a random history of calls, and what it must be after a crash.
+struct Played {
+    snapshot: Snapshot,
+    round: Round,
+    live: bool,
+    tickets: Vec<(Claim, TicketState)>,
+    undecided: HashMap<BatchId, Vec<usize>>,
+}
+
+impl Played {
+    async fn new(gate: &Gate) -> Self {
+        let snapshot = contract::snapshot(gate, 40, 2);
+        let slot = Slot::first(snapshot.terms.round);
+        let round = Round { gate: gate.clone(), slot, stock: 40 };
+        Self { snapshot, round, live: false, tickets: vec![], undecided: HashMap::new() }
+    }
+
+    /// One call, whichever it is.
+    async fn play(&mut self, random: &mut StdRng, n: usize) {
+        let gate = self.round.gate.clone();
+        match random.random_range(0..20) {
+            _ if !self.live => {
+                assert!(gate.warm(self.snapshot.clone()).await.unwrap());
+                (self.live, self.round.stock) = (true, 40);
+                self.tickets.clear();
+                self.undecided.clear();
+            }
+            0 => {
+                gate.retire(self.round.slot.round).await.unwrap();
+                self.live = false;
+            }
+            1 | 2 => {
+                let change = Restock::new(random.random_range(1..9) * [1, -1][n % 2]).unwrap();
+                let applied = gate.restock(self.round.slot, &format!("k{n}"), &change).await;
+                self.round.stock += i64::from(applied.unwrap());
+            }
+            3 => {
+                self.snapshot.terms.version += 1;
+                gate.set_terms(self.snapshot.terms.clone()).await.unwrap();
+            }
+            4..12 => {
+                let buyers = random.random_range(1..6);
+                let claims: Vec<_> =
+                    (0..buyers).map(|b| self.round.claim(&format!("b{n}-{b}"), "", 1)).collect();
+                let grants = self.round.grant(&claims).await;
+                let mut granted = Vec::new();
+                for (claim, answer) in claims.into_iter().zip(grants.answers) {
+                    if let Answer::Granted(state) = answer {
+                        granted.push(self.tickets.len());
+                        self.tickets.push((claim, state));
+                    }
+                }
+                if let Some(batch) = grants.batch {
+                    self.undecided.insert(batch.id, granted);
+                }
+            }
+            _ => {
+                let Some(id) = self.undecided.keys().next().copied() else { return };
+                let mut verdicts = Vec::new();
+                for ticket in self.undecided.remove(&id).unwrap() {
+                    let (claim, state) = &mut self.tickets[ticket];
+                    let by = if ticket % 3 == 0 {
+                        Move::Reject(Reason::Deadline)
+                    } else {
+                        Move::Confirm
+                    };
+                    let verdict = self.round.verdict(claim, state, by);
+                    *state = verdict.state;
+                    verdicts.push(verdict);
+                }
+                gate.settle(self.round.slot, &verdicts, &[id]).await.unwrap();
+            }
+        }
+    }
+
+    async fn figures(&self) -> Option<Figures> {
+        if self.live { Some(self.round.audit().await) } else { None }
+    }
+
+    /// The round in a gate that was rebuilt is the round in the one that lives.
+    async fn is_the_same_in(&self, rebuilt: &Gate) {
+        let mirror =
+            Round { gate: rebuilt.clone(), slot: self.round.slot, stock: self.round.stock };
+        let Some(figures) = self.figures().await else {
+            let gone = rebuilt.figures(mirror.slot).await;
+            assert!(matches!(gone, Err(GateError::NotWarm(_))), "{gone:?}");
+            return;
+        };
+        assert_eq!(mirror.audit().await, figures);
+        for (claim, state) in &self.tickets {
+            let read = rebuilt.read(mirror.slot, &[(claim.ticket, claim.buyer.clone())]).await;
+            assert_eq!(read.unwrap(), [Some(*state)]);
+        }
+        let overdue = rebuilt.resend(mirror.slot, 10_000).await.unwrap();
+        let overdue: HashSet<_> = overdue.iter().map(|batch| batch.id).collect();
+        assert_eq!(overdue, self.undecided.keys().copied().collect());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn any_history_is_rebuilt_whatever_a_checkpoint_has_seen_of_it() {
+    for seed in 0..3 {
+        let mut random = StdRng::seed_from_u64(seed);
+        let folder = tempfile::tempdir().unwrap();
+        let settings = Settings { checkpoint_after: 1, ..Settings::default() };
+        let gate = open_with(folder.path(), settings).await;
+        let mut rounds = Vec::new();
+        for _ in 0..3 {
+            rounds.push(Played::new(&gate).await);
+        }
+        let mut counted = HashSet::new();
+        for n in 0..400 {
+            let which = random.random_range(0..rounds.len());
+            rounds[which].play(&mut random, n).await;
+            if random.random_range(0..20) > 0 {
+                continue;
+            }
+            let crashed = tempfile::tempdir().unwrap();
+            copy_as_a_crash_would(folder.path(), crashed.path()).await;
+            let rebuilt = open(crashed.path()).await;
+            for round in &rounds {
+                round.is_the_same_in(&rebuilt).await;
+            }
+            rebuilt.close().await;
+            let mut file = intruder(crashed.path()).await;
+            counted.insert(number(&mut file, "SELECT generation FROM head").await);
+        }
+        assert!(counted.len() > 1, "checkpoints went on meanwhile: {counted:?}");
+        gate.close().await;
+    }
 }

@@ -192,13 +192,17 @@ export class Dibs {
   async #claimOnce(named, { units = 1, another = false, signal, onwait }) {
     const sale = typeof named === "string" ? await this.sale(named, { signal }) : named;
     let renew = false;
+    let renewed = false;
     for (let tries = 0; ; tries++) {
       try {
-        return await this.#ask(sale, units, another, renew, signal);
+        const jwt = await this.#jwt(renew, signal);
+        // A guest who is renewed again is another buyer, and would lose what this one was granted.
+        renew = false;
+        return await this.#ask(sale, units, another, jwt, signal);
       } catch (error) {
         if (!(error instanceof DibsError)) throw error;
-        if (error.status === 401 && !renew) {
-          renew = true;
+        if (error.status === 401 && !renewed) {
+          renew = renewed = true;
           continue;
         }
         if (!error.retryable) throw error;
@@ -213,12 +217,11 @@ export class Dibs {
    * @param {Sale} sale
    * @param {number} units
    * @param {boolean} another
-   * @param {boolean} renew
+   * @param {string} jwt
    * @param {AbortSignal | undefined} signal
    * @returns {Promise<Claim>}
    */
-  async #ask(sale, units, another, renew, signal) {
-    const jwt = await this.#jwt(renew, signal);
+  async #ask(sale, units, another, jwt, signal) {
     const attempt = this.#begin(sale, units, another, this.#subject(jwt));
     const url = `${this.#base}/v1/sales/${encodeURIComponent(sale.id)}/tickets`;
     try {

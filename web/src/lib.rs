@@ -11,18 +11,19 @@ use rust_embed::{EmbeddedFile, RustEmbed};
 /// The routes of the page: `/` lists the sales, `/sales/{sale}` is the countdown, `/client.js` with
 /// `/client/{file}` is the client for merchants' pages, `/assets/{path}` is what the page loads.
 ///
-/// Every answer forbids inline code and third-party requests; a file carries an `ETag` and may be
+/// The client may be imported by pages of any origin: a browser asks that of modules, and there is
+/// nothing secret in it. Every answer forbids inline code and third-party requests; a file carries an `ETag` and may be
 /// cached for a minute. Needs no state and reads no file at run time.
 pub fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
     let file = |path: &'static str| get(async move |asked: HeaderMap| serve(path, &asked));
     Router::new()
         .route("/", file("index.html"))
         .route("/sales/{sale}", file("sale.html"))
-        .route("/client.js", file("client.js"))
+        .route("/client.js", get(async |asked: HeaderMap| importable("client.js", &asked)))
         .route(
             "/client/{file}",
             get(async |Path(file): Path<String>, asked: HeaderMap| {
-                serve(&format!("client/{file}"), &asked)
+                importable(&format!("client/{file}"), &asked)
             }),
         )
         .route(
@@ -61,6 +62,11 @@ fn serve(path: &str, asked: &HeaderMap) -> Response {
     }
     let kind = (header::CONTENT_TYPE, HeaderValue::from_static(content_type(path)));
     (ALWAYS, cached, [kind], Body::from(file.data.into_owned())).into_response()
+}
+
+fn importable(path: &str, asked: &HeaderMap) -> Response {
+    let any = [(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"))];
+    (any, serve(path, asked)).into_response()
 }
 
 /// The first half of the file's SHA-256, quoted.
@@ -167,6 +173,22 @@ mod tests {
         }
         let changed = ask(Method::GET, "/assets/sale.js", Some("\"other\"")).await;
         assert_eq!(changed.status(), StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn pages_of_any_origin_may_import_the_client_and_nothing_else() {
+        let tag = header_of(&fetch("/client.js").await, header::ETAG);
+        for answer in [
+            fetch("/client.js").await,
+            fetch("/client/watch.js").await,
+            ask(Method::GET, "/client.js", Some(&tag)).await,
+        ] {
+            assert_eq!(header_of(&answer, header::ACCESS_CONTROL_ALLOW_ORIGIN), "*");
+        }
+        for path in ["/", "/sales/demo", "/assets/sale.js"] {
+            let answer = fetch(path).await;
+            assert!(!answer.headers().contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN), "{path}");
+        }
     }
 
     #[tokio::test]

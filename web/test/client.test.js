@@ -34,6 +34,8 @@ test("the same claim gives the same ticket, one at a time or ten at once", async
   const claims = await Promise.all(Array.from({ length: 10 }, () => dibs.claim(sale.id)));
   claims.push(await dibs.claim(sale.id));
   assert.equal(new Set(claims.map(({ ticket }) => ticket.id)).size, 1);
+  // The list has what is decided.
+  for await (const ticket of dibs.watch(claims[0])) void ticket;
   assert.equal((await server.tickets(sale)).length, 1);
 });
 
@@ -84,4 +86,19 @@ test("what is refused for good is not asked again", async () => {
   const claim = buyer().claim(sale.id, { onwait: (error) => waits.push(error) });
   await assert.rejects(claim, { type: "not-open", status: 409 });
   assert.deepEqual(waits, []);
+});
+
+test("a guest whose JWT was renewed stays the same buyer while the server is asked again", async (context) => {
+  let guests = 0;
+  const asked = [];
+  const answers = [[401, "unauthenticated"], [503, "not-known"], [409, "closed"]];
+  context.mock.method(globalThis, "fetch", async (url, { headers }) => {
+    if (url.endsWith("/v1/guests")) return Response.json({ token: `guest-${++guests}` }, { status: 201 });
+    asked.push(headers.Authorization);
+    const [status, type] = answers.shift();
+    return Response.json({ type: `/problems/${type}` }, { status });
+  });
+  const sale = { id: "cups", name: "Cups", round: "1", opens_at: 0, closes_at: null, state: "open", limit: 1 };
+  await assert.rejects(new Dibs({ base: "http://dibs.test" }).claim(sale), { type: "closed" });
+  assert.deepEqual(asked, ["Bearer guest-1", "Bearer guest-2", "Bearer guest-2"]);
 });

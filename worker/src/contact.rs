@@ -17,6 +17,9 @@ pub(crate) struct Contact {
 
 struct Made {
     at: Instant,
+    /// The same moment by the gate's clock, which also moves while this machine sleeps, and
+    /// may be set.
+    now: Timestamp,
     reachable_since: Timestamp,
 }
 
@@ -35,7 +38,7 @@ impl Contact {
     /// From when deadlines count. Asks the ledger if the last contact is too long ago to say.
     pub(crate) async fn deadline(&self) -> Result<DeadlineFrom, LedgerError> {
         let fresh = match &*self.last.lock().await {
-            Some(made) if made.at.elapsed() < self.gap => Some(made.reachable_since),
+            Some(made) if self.is_fresh(made) => Some(made.reachable_since),
             Some(_) | None => None,
         };
         let reachable_since = match fresh {
@@ -50,10 +53,33 @@ impl Contact {
         self.last.lock().await.is_some()
     }
 
+    fn is_fresh(&self, made: &Made) -> bool {
+        made.at.elapsed() < self.gap && self.seams.gate.now().since(made.now) < self.gap
+    }
+
     async fn make(&self) -> Result<Timestamp, LedgerError> {
-        let at = Instant::now();
-        let reachable_since = self.seams.ledger.contact(self.seams.gate.now(), self.gap).await?;
-        *self.last.lock().await = Some(Made { at, reachable_since });
+        let (at, now) = (Instant::now(), self.seams.gate.now());
+        let reachable_since = self.seams.ledger.contact(now, self.gap).await?;
+        *self.last.lock().await = Some(Made { at, now, reachable_since });
         Ok(reachable_since)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::bench::Bench;
+
+    #[tokio::test]
+    async fn a_leap_of_the_gates_clock_is_time_without_the_ledger() {
+        let bench = Bench::new().await;
+        let contact = Contact::new(bench.seams.clone(), &crate::Settings::default());
+        let long_ago = Timestamp::from_millis(1_000).unwrap();
+        bench.seams.ledger.contact(long_ago, Duration::ZERO).await.unwrap();
+        // As after an hour of sleep: to the monotonic clock the last contact is a moment ago.
+        let asleep = Made { at: Instant::now(), now: long_ago, reachable_since: long_ago };
+        *contact.last.lock().await = Some(asleep);
+        let before = bench.seams.gate.now();
+        assert!(contact.deadline().await.unwrap().reachable_since >= before);
     }
 }

@@ -56,7 +56,8 @@ pub(crate) fn panicked() {
     metrics::counter!("dibs_worker_panics_total").increment(1);
 }
 
-/// A round changed its place: `loaded` into the gate, `retired`, or `repaired`.
+/// What the keeper did with a round: `loaded` it into the gate, `retired` it, or, because the
+/// gate had missed verdicts, had its tickets `settled_anew`.
 pub(crate) fn round(change: &'static str) {
     metrics::counter!("dibs_worker_rounds_total", "change" => change).increment(1);
 }

@@ -53,8 +53,11 @@ enum Trouble {
          sold {} and {}", gate.available, ledger.available, gate.sold, ledger.sold()
     )]
     Disagree { gate: Box<Figures>, ledger: Counts },
-    #[error("the gate holds {0} units for tickets that nothing is going to decide")]
-    Astray(u64),
+    #[error(
+        "gate and ledger differ though nothing is on its way: the gate holds {held} units, and \
+         {sold} are sold by its count, {} by the ledger's", ledger.sold()
+    )]
+    Astray { held: u64, sold: u64, ledger: Counts },
 }
 
 impl Keeper {
@@ -93,6 +96,8 @@ impl Keeper {
     }
 
     async fn tend(&mut self, sale: &Sale, unfinished: &[RestockRow]) -> Result<(), Trouble> {
+        // Read before the gate's, which then shows all that is counted here.
+        let Some(counts) = self.seams.ledger.counts(sale.round).await? else { return Ok(()) };
         let figures = match self.seams.gate.figures(Slot::first(sale.round)).await {
             Ok(figures) => figures,
             Err(GateError::NotWarm(_)) => return self.load(sale.round).await,
@@ -101,9 +106,10 @@ impl Keeper {
             }
         };
         if figures.terms.version < sale.terms_version {
-            self.seams.gate.set_terms(sale.terms()).await?;
+            // By the older terms more may have been granted since: the next walk sees it.
+            return Ok(self.seams.gate.set_terms(sale.terms()).await?);
         }
-        self.astray.look(&self.seams, sale.round, &figures).await?;
+        self.astray.look(&self.seams, sale.round, &figures, &counts).await?;
         let restocked = unfinished.iter().any(|row| row.round == sale.round);
         if figures.undecided == 0 && figures.held == 0 && !restocked {
             self.retiring.retire(&self.seams, sale, figures).await?;

@@ -1,6 +1,6 @@
 //! The worker on real engines in a temporary folder.
 
-mod bench;
+pub(crate) mod bench;
 mod orders;
 mod outages;
 mod rounds;

@@ -53,7 +53,7 @@ async fn no_body_but_a_sound_one_moves_the_stock() {
 async fn a_claim_without_a_jwt_that_holds_is_refused_before_the_sale_is_looked_for() {
     let shop = Shop::open().await;
     shop.sale("s", 5, 1).await;
-    for sale in ["s", "nowhere"] {
+    for sale in ["s", "nowhere", "NO-SALE-CAN-BE-NAMED-SO"] {
         for jwt in ["", "rubbish", "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIiwiZXhwIjo5OTk5OTk5OTk5fQ."] {
             let answer = shop.claim(sale, jwt, "", json!({"units": 1})).await;
             assert!(answer.is(401, "unauthenticated"), "{sale} {jwt} {answer:?}");

@@ -36,6 +36,8 @@ impl Admin {
         let agent = Agent::config_builder()
             .timeout_global(Some(CALL))
             .http_status_as_error(false)
+            // By default the environment may name one, and it would be shown the admin key.
+            .proxy(None)
             .build()
             .new_agent();
         Ok(Self { agent, base, key: key(config)? })

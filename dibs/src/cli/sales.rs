@@ -38,7 +38,7 @@ pub enum SaleCommand {
         #[arg(long, value_name = "TIME", value_parser = Moment::parse)]
         closes_at: Moment,
     },
-    /// List the sales with their counts
+    /// List the sales with their counts: the 1000 newest, those that are not over first
     List,
     /// Show one sale
     Show {
@@ -115,22 +115,22 @@ pub fn run(admin: &Admin, action: SaleCommand, json: bool) -> anyhow::Result<()>
                 "opens_at": opens_at.resolve(now), "closes_at": closes_at.resolve(now),
             });
             let created = admin.send(Method::POST, "/v1/admin/sales", Some(&sale));
-            show(out, &[created.with_context(|| about(&id))?], json)
+            show(out, created.with_context(|| about(&id))?, json)
         }
         SaleCommand::List => {
-            let listed = admin.get("/v1/admin/sales")?;
-            let sales = listed.get("sales").and_then(Value::as_array).cloned();
-            show(out, &sales.context("the server's answer has no sales")?, json)
+            let listed = admin.get(&format!("/v1/admin/sales?limit={PAGE}"))?;
+            let sales = listed.get("sales").context("the server's answer has no sales")?;
+            if json { pretty(out, sales) } else { tabulate(out, Vec::deserialize(sales)?) }
         }
         SaleCommand::Show { id } => {
             let found = admin.get(&format!("/v1/admin/sales/{id}"));
-            show(out, &[found.with_context(|| about(&id))?], json)
+            show(out, found.with_context(|| about(&id))?, json)
         }
         SaleCommand::Close { id } => {
             let closed = json!({ "closed": true });
             let path = format!("/v1/admin/sales/{id}");
             let closed = admin.send(Method::PATCH, &path, Some(&closed));
-            show(out, &[closed.with_context(|| about(&id))?], json)
+            show(out, closed.with_context(|| about(&id))?, json)
         }
         SaleCommand::Tickets { id, status, csv: true } => {
             let mut sheet = csv::Writer::from_writer(out);
@@ -177,14 +177,15 @@ struct Sale {
     closes_at: Timestamp,
 }
 
-fn show(out: &mut impl Write, sales: &[Value], json: bool) -> anyhow::Result<()> {
-    if json {
-        let value = match sales {
-            [sale] => serde_json::to_string_pretty(sale)?,
-            sales => serde_json::to_string_pretty(sales)?,
-        };
-        return Ok(writeln!(out, "{value}")?);
-    }
+fn show(out: &mut impl Write, sale: Value, json: bool) -> anyhow::Result<()> {
+    if json { pretty(out, &sale) } else { tabulate(out, vec![sale]) }
+}
+
+fn pretty(out: &mut impl Write, value: &Value) -> anyhow::Result<()> {
+    Ok(writeln!(out, "{}", serde_json::to_string_pretty(value)?)?)
+}
+
+fn tabulate(out: &mut impl Write, sales: Vec<Value>) -> anyhow::Result<()> {
     let heading = [
         "ID",
         "STATE",
@@ -200,7 +201,7 @@ fn show(out: &mut impl Write, sales: &[Value], json: bool) -> anyhow::Result<()>
     ];
     let count = |count: Option<String>| count.unwrap_or_else(|| "-".to_owned());
     let rows: Vec<_> = sales
-        .iter()
+        .into_iter()
         .map(|sale| {
             let sale = Sale::deserialize(sale).context("the server's answer is no sale")?;
             Ok([
@@ -224,7 +225,7 @@ fn show(out: &mut impl Write, sales: &[Value], json: bool) -> anyhow::Result<()>
 const HEADING: [&str; 7] =
     ["TICKET", "BUYER", "UNITS", "STATUS", "REASON", "GRANTED_AT", "DECIDED_AT"];
 
-/// Tickets of one page: the most that the server gives.
+/// Entries of one page: the most that the server gives.
 const PAGE: usize = 1000;
 
 #[derive(Deserialize)]

@@ -39,7 +39,10 @@ async fn while_it_is_pending_and_when_it_is_final_all_four_paths_agree_to_the_by
     assert_eq!(server.ticket_text(&owed).await, polled);
     let listed = server.operator(reqwest::Method::GET, "sales/cups/tickets").send().await.unwrap();
     let listed = listed.text().await.unwrap();
-    assert_eq!(listed, format!(r#"{{"tickets":[{{"ticket":{polled},"buyer":"ada"}}],"next":null}}"#));
+    assert_eq!(
+        listed,
+        format!(r#"{{"tickets":[{{"ticket":{polled},"buyer":"ada"}}],"next":null}}"#)
+    );
 
     // What is final stays, also over a crash, when the gate is rebuilt.
     let server = server.crash_and_restart().await;
@@ -81,8 +84,7 @@ async fn look(server: &Server, owed: &Owed, after: Duration) {
             }
         }
     };
-    let (socket, stream, poll): (Value, Value, Value) =
-        tokio::join!(by_socket, by_stream, by_poll);
+    let (socket, stream, poll): (Value, Value, Value) = tokio::join!(by_socket, by_stream, by_poll);
     assert_eq!(socket["status"], "confirmed", "{socket}");
     assert_eq!((&socket, &socket), (&stream, &poll));
 }

@@ -115,7 +115,15 @@ pub(crate) fn is_time(text: &Value) -> bool {
 pub(crate) fn text_of(ticket: &Value) -> String {
     let of = |key: &str| ticket[key].to_string();
     let keys = [
-        "id", "sale", "round", "units", "status", "reason", "version", "final", "granted_at",
+        "id",
+        "sale",
+        "round",
+        "units",
+        "status",
+        "reason",
+        "version",
+        "final",
+        "granted_at",
         "decided_at",
     ];
     assert_eq!(ticket.as_object().unwrap().len(), keys.len(), "{ticket}");

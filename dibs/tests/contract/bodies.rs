@@ -86,7 +86,8 @@ async fn the_content_type_must_be_json() {
 }
 
 fn padded(bytes: usize) -> String {
-    format!("{:<bytes$}", "{\"units\":1}")
+    let body = "{\"units\":1}";
+    body.to_owned() + &" ".repeat(bytes - body.len())
 }
 
 #[tokio::test]

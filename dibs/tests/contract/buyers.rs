@@ -138,20 +138,16 @@ async fn keys_come_from_a_jwks_file_and_issuer_and_audience_are_asked_for() {
     ] });
     let named = [("jwt_issuer", "https://shop.example"), ("jwt_audience", "dibs")];
     let server = shop_of("shop.json", keys.to_string().as_bytes(), &named).await;
-    let meant = |iss: Value, aud: Value| {
-        json!({ "sub": "ada", "exp": seconds(60), "iss": iss, "aud": aud })
-    };
+    let meant = |iss: Value, aud: Value| json!({ "sub": "ada", "exp": seconds(60), "iss": iss, "aud": aud });
     let shop = json!("https://shop.example");
     for aud in [json!("dibs"), json!(["other", "dibs"])] {
         let claims = meant(shop.clone(), aud);
         believed(&server, &signed(Algorithm::RS256, &rsa, &claims)).await;
         believed(&server, &signed(Algorithm::EdDSA, &ed, &claims)).await;
     }
-    for claims in [
-        meant(json!("https://evil.example"), json!("dibs")),
-        meant(shop, json!("other")),
-        good(),
-    ] {
+    for claims in
+        [meant(json!("https://evil.example"), json!("dibs")), meant(shop, json!("other")), good()]
+    {
         refused(&server, &signed(Algorithm::EdDSA, &ed, &claims)).await;
     }
 }

@@ -116,9 +116,10 @@ async fn the_window_can_be_moved_while_the_sale_is_upcoming() {
     assert_eq!(moved["closes_at"], "2100-01-01T00:00:00.000Z");
     let document = problem(server.claim_one("cups", "ada").await, 409, "not-open").await;
     assert_eq!(document["opens_at"], "2099-01-01T00:00:00.000Z");
-    for empty in [json!({ "closes_at": "2098-01-01T00:00:00Z" }),
-        json!({ "opens_at": "2100-01-01T00:00:00Z" })]
-    {
+    for empty in [
+        json!({ "closes_at": "2098-01-01T00:00:00Z" }),
+        json!({ "opens_at": "2100-01-01T00:00:00Z" }),
+    ] {
         let answer = server.patch("cups", None, empty).await;
         let document = problem(answer, 400, "invalid-request").await;
         assert!(document["detail"].as_str().unwrap().contains("closes_at"), "{document}");

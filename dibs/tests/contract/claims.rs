@@ -44,13 +44,8 @@ async fn a_claim_is_answered_with_a_pending_ticket_its_token_and_where_to_go_on(
     let location = headers["location"].to_str().unwrap();
     let read = server.call(Method::GET, location).bearer_auth(token).send().await.unwrap();
     assert_eq!(read.status(), StatusCode::OK);
-    let owed = Owed {
-        id: id.into(),
-        token: token.into(),
-        buyer: "ada".into(),
-        request: None,
-        units: 1,
-    };
+    let owed =
+        Owed { id: id.into(), token: token.into(), buyer: "ada".into(), request: None, units: 1 };
     let decided = server.result(&owed).await;
     assert_eq!((&decided["status"], &decided["version"]), (&json!("confirmed"), &json!(2)));
     assert!(is_time(&decided["decided_at"]), "{decided}");
@@ -85,7 +80,10 @@ async fn the_same_claim_again_finds_the_same_ticket_in_its_present_state() {
     let first: Value = server.claim_one("cups", "ada").await.json().await.unwrap();
     let again = server.claim_one("cups", "ada").await;
     assert_eq!(again.status(), StatusCode::OK);
-    assert_eq!(again.headers()["location"], format!("/v1/tickets/{}", text(&first["ticket"]["id"])));
+    assert_eq!(
+        again.headers()["location"],
+        format!("/v1/tickets/{}", text(&first["ticket"]["id"]))
+    );
     assert_eq!(again.headers()["cache-control"], "no-store");
     let again: Value = again.json().await.unwrap();
     assert_eq!(again, first);

@@ -100,7 +100,8 @@ async fn a_thousand_repeats_of_one_buyer_cost_one_unit_and_the_others_get_theirs
     let others = (0..99).map(|n| Claim::of("cups", &format!("buyer-{n}"))).collect();
     let others = all(&server, others, 50).await;
     assert_eq!(tally(&others), counts(&[(202, "", 99)]));
-    let tickets: HashSet<_> = owed(&repeats).into_iter().map(|owed| (owed.id, owed.token)).collect();
+    let tickets: HashSet<_> =
+        owed(&repeats).into_iter().map(|owed| (owed.id, owed.token)).collect();
     assert_eq!(tickets.len(), 1, "every repeat is answered the same");
     let all: Vec<_> = owed(&others).into_iter().chain(owed(&repeats).into_iter().take(1)).collect();
     let audit = server.audit("cups", &all).await;

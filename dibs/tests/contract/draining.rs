@@ -31,7 +31,7 @@ async fn farewell(mut socket: Socket) -> (Value, u16) {
 
 #[tokio::test]
 async fn every_kind_of_client_is_told_to_come_back_and_finds_its_ticket_after_the_restart() {
-    let mut server = Server::start(&[("drain_within", "4s")]).await;
+    let mut server = Server::start(&[("drain_within", "4s"), ("reread_every", "20ms")]).await;
     server.open_sale("cups", 50, 1).await;
     let lock = Lock::ledger(&server).await;
     let owed = Claim::of("cups", "ada").win(&server).await;
@@ -44,15 +44,15 @@ async fn every_kind_of_client_is_told_to_come_back_and_finds_its_ticket_after_th
     }
     let mut stream = server.stream(&owed).await;
     stream.event().await.unwrap();
-    let poll = server.ticket(&owed).header("if-none-match", "\"1\"").header("prefer", "wait=30");
+    let other = Claim::of("cups", "bob").win(&server).await;
+    let poll = server.ticket(&other).header("if-none-match", "\"1\"").header("prefer", "wait=30");
     let held = async {
         let answer = poll.send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::NOT_MODIFIED, "a held poll is answered at once");
     };
     let ending = async {
         eventually("the poll is held", async || {
-            // It is the 22nd that watches the one ticket; only its request can be seen begin.
-            (server.gauge("dibs_push_sockets").await == 20.0).then_some(())
+            (server.gauge("dibs_push_watched").await == 2.0).then_some(())
         })
         .await;
         server.signal(Signal::TERM);
@@ -64,10 +64,8 @@ async fn every_kind_of_client_is_told_to_come_back_and_finds_its_ticket_after_th
             unready.then_some(())
         })
         .await;
-        eventually("nobody new is let in", async || {
-            TcpStream::connect(host(&server)).await.err()
-        })
-        .await;
+        eventually("nobody new is let in", async || TcpStream::connect(host(&server)).await.err())
+            .await;
     };
     let farewells = join_all(sockets.into_iter().map(farewell));
     let ((), (), farewells) = tokio::join!(held, ending, farewells);
@@ -90,7 +88,7 @@ async fn every_kind_of_client_is_told_to_come_back_and_finds_its_ticket_after_th
     let place = server.place().clone();
     drop(server);
     let server = Server::start_in(place, &[]).await;
-    assert_eq!(server.audit("cups", &[owed]).await.confirmed_units, 1);
+    assert_eq!(server.audit("cups", &[owed, other]).await.confirmed_units, 2);
 }
 
 #[tokio::test]
@@ -106,7 +104,8 @@ async fn what_was_granted_until_the_last_moment_is_there_after_it() {
                 // Each of them goes on until it is not let in any more.
                 let Ok(answer) = claim.send_to(&http, &base).await else { break };
                 assert!(
-                    [StatusCode::ACCEPTED, StatusCode::SERVICE_UNAVAILABLE].contains(&answer.status),
+                    [StatusCode::ACCEPTED, StatusCode::SERVICE_UNAVAILABLE]
+                        .contains(&answer.status),
                     "{answer:?}"
                 );
                 owed.extend(claim.owed(&answer));

@@ -1,5 +1,6 @@
 //! Storage that fails: 503 with Retry-After, nothing half done, and all of it found again.
 
+use futures_util::future::join_all;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -100,4 +101,58 @@ async fn while_the_ledger_is_away_claims_go_on_and_none_of_them_is_parked() {
     lock.release().await;
     let audit = server.audit("cups", &owed).await;
     assert_eq!((audit.confirmed_units, audit.rejected), (owed.len() as u64, 0));
+}
+
+#[tokio::test]
+async fn a_queue_that_is_full_says_so_at_once_and_claims_nothing() {
+    let server = Server::start(&[("queue_claims", "1"), ("claim_timeout", "2s")]).await;
+    server.open_sale("cups", 50, 1).await;
+    let lock = Lock::gate(&server).await;
+    let claims = join_all((0..20).map(|n| {
+        let server = &server;
+        async move { server.claim_one("cups", &format!("buyer-{n}")).await }
+    }))
+    .await;
+    let (mut busy, mut not_known) = (0, 0);
+    for answer in claims {
+        assert_eq!(answer.headers()["retry-after"], "1");
+        let document: Value = answer.json().await.unwrap();
+        match document["type"].as_str().unwrap() {
+            "/problems/busy" => busy += 1,
+            "/problems/not-known" => not_known += 1,
+            other => panic!("{other}"),
+        }
+    }
+    // Two calls are in flight, one claim waits.
+    assert!(busy >= 10 && not_known >= 1, "{busy} {not_known}");
+    lock.release().await;
+    let sold = eventually("the gate is back", async || {
+        let sale = server.sale("cups").await;
+        (sale["held"] == 0 && sale["sold"] == not_known).then_some(sale)
+    })
+    .await;
+    assert_eq!(sold["available"], 50 - not_known);
+}
+
+#[tokio::test]
+async fn an_outbox_that_is_full_says_so_and_takes_claims_again_when_the_ledger_is_back() {
+    let server = Server::start(&[("outbox_orders", "5")]).await;
+    server.open_sale("cups", 50, 1).await;
+    let lock = Lock::ledger(&server).await;
+    let mut owed = Vec::new();
+    for n in 0..5 {
+        owed.push(Claim::of("cups", &format!("buyer-{n}")).win(&server).await);
+    }
+    problem(server.claim_one("cups", "late").await, 503, "busy").await;
+    // Who has a ticket finds it all the same.
+    assert_eq!(Claim::of("cups", "buyer-0").win(&server).await.id, owed[0].id);
+    lock.release().await;
+    owed.push(
+        eventually("there is room again", async || {
+            let claim = Claim::of("cups", "late");
+            claim.owed(&claim.send(&server).await.unwrap())
+        })
+        .await,
+    );
+    assert_eq!(server.audit("cups", &owed).await.confirmed_units, 6);
 }

@@ -44,21 +44,15 @@ async fn where_guests_are_not_allowed_there_are_none() {
     problem(answer, 404, "not-found").await;
 }
 
-const OLD: &str = "the old secret, more than 32 bytes long";
-const NEW: &str = "the new secret, more than 32 bytes long";
+const OLD: &str = "the old secret with more than 32 bytes";
+const NEW: &str = "the new secret with more than 32 bytes";
 
 #[tokio::test]
 async fn of_several_secrets_the_first_seals_and_all_verify() {
     let server = Server::start(&[("secret", OLD)]).await;
     server.open_sale("cups", 5, 1).await;
-    let guest: Value = server
-        .call(Method::POST, "/v1/guests")
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
+    let guest: Value =
+        server.call(Method::POST, "/v1/guests").send().await.unwrap().json().await.unwrap();
     let jwt = guest["token"].as_str().unwrap().to_owned();
     let claim = async |server: &Server| {
         let call = server.call(Method::POST, "/v1/sales/cups/tickets").bearer_auth(&jwt);

@@ -59,3 +59,11 @@ async fn connect(server: &Server, file: &str) -> SqliteConnection {
         .busy_timeout(crate::harness::PATIENCE);
     SqliteConnection::connect_with(&options).await.unwrap()
 }
+
+/// A number that the ledger's file holds.
+pub(crate) async fn number(server: &Server, query: &str) -> i64 {
+    let mut connection = connect(server, "ledger.db").await;
+    let number = sqlx::query_scalar(query).fetch_one(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    number
+}

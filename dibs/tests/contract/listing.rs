@@ -57,7 +57,13 @@ async fn what_a_list_cannot_be_asked_for_is_refused() {
     let server = Server::start(&[]).await;
     server.open_sale("cups", 10, 1).await;
     for query in [
-        "limit=0", "limit=1001", "limit=-1", "limit=x", "status=won", "after=x", "colour=red",
+        "limit=0",
+        "limit=1001",
+        "limit=-1",
+        "limit=x",
+        "status=won",
+        "after=x",
+        "colour=red",
         "limit=1&limit=2",
     ] {
         let path = format!("sales/cups/tickets?{query}");

@@ -12,6 +12,7 @@ mod sse;
 mod ws;
 
 mod admin;
+mod afterwards;
 mod agreement;
 mod bodies;
 mod buyers;

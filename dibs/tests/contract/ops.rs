@@ -13,9 +13,8 @@ use crate::ws::Socket;
 #[tokio::test]
 async fn the_ops_endpoints_are_on_their_own_address_alone() {
     let server = Server::start(&[]).await;
-    let ops = async |path: &str| {
-        server.http.get(format!("{}{path}", server.ops)).send().await.unwrap()
-    };
+    let ops =
+        async |path: &str| server.http.get(format!("{}{path}", server.ops)).send().await.unwrap();
     let health = ops("/healthz").await;
     assert_eq!((health.status(), &*health.text().await.unwrap()), (StatusCode::OK, "ok\n"));
     let ready = ops("/readyz").await;
@@ -107,7 +106,8 @@ async fn odd(server: &Server, round: usize) {
 /// One sale from its creation to a read of what it granted.
 async fn whole_story(server: &Server, tag: &str) {
     server.open_sale(tag, 2, 1).await;
-    let owed = Claim::of(tag, &format!("{tag}-buyer")).under(&format!("{tag}-key")).win(server).await;
+    let owed =
+        Claim::of(tag, &format!("{tag}-buyer")).under(&format!("{tag}-key")).win(server).await;
     server.result(&owed).await;
     server.stream(&owed).await.event().await.unwrap();
     Socket::watching(server, &owed.token).await.told().await;

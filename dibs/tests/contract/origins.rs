@@ -17,7 +17,8 @@ async fn preflight(server: &Server, path: &str, origin: &str, method: &str) -> R
 }
 
 fn list(answer: &Response, header: &str) -> Vec<String> {
-    let text = answer.headers().get(header).map(|value| value.to_str().unwrap()).unwrap_or_default();
+    let text =
+        answer.headers().get(header).map(|value| value.to_str().unwrap()).unwrap_or_default();
     text.split(',').map(|name| name.trim().to_ascii_lowercase()).collect()
 }
 
@@ -39,11 +40,18 @@ async fn a_listed_page_may_claim_and_read_with_the_headers_that_the_contract_nee
         assert_eq!(answer.headers()["access-control-allow-origin"], SHOP, "{path}");
         assert!(!answer.headers().contains_key("access-control-allow-credentials"), "{path}");
         assert!(answer.headers().contains_key("access-control-max-age"), "{path}");
-        assert!(list(&answer, "access-control-allow-methods").contains(&method.to_ascii_lowercase()));
+        assert!(
+            list(&answer, "access-control-allow-methods").contains(&method.to_ascii_lowercase())
+        );
         let headers = list(&answer, "access-control-allow-headers");
-        for name in
-            ["authorization", "content-type", "idempotency-key", "if-none-match", "prefer", "last-event-id"]
-        {
+        for name in [
+            "authorization",
+            "content-type",
+            "idempotency-key",
+            "if-none-match",
+            "prefer",
+            "last-event-id",
+        ] {
             assert!(headers.iter().any(|header| header == name), "{path}: {name} of {headers:?}");
         }
     }
@@ -67,9 +75,12 @@ async fn a_listed_page_may_claim_and_read_with_the_headers_that_the_contract_nee
 async fn a_page_that_is_not_listed_is_given_nothing_to_read() {
     let server = Server::start(&[("origins", SHOP)]).await;
     server.open_sale("cups", 5, 1).await;
-    for foreign in
-        ["https://evil.example", "https://evil-shop.example", "https://shop.example.evil.example", "null"]
-    {
+    for foreign in [
+        "https://evil.example",
+        "https://evil-shop.example",
+        "https://shop.example.evil.example",
+        "null",
+    ] {
         for path in ["/v1/sales/cups/tickets", "/v1/tickets/x"] {
             let answer = preflight(&server, path, foreign, "POST").await;
             let headers = answer.headers();

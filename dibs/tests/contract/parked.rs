@@ -64,7 +64,15 @@ async fn an_order_that_fails_delays_nobody_and_is_resent_by_an_operator() {
     }
     let row = set_aside(&server, &bad).await;
     let keys = [
-        "attempts", "buyer", "error", "granted_at", "reject", "retry_at", "sale", "ticket", "units",
+        "attempts",
+        "buyer",
+        "error",
+        "granted_at",
+        "reject",
+        "retry_at",
+        "sale",
+        "ticket",
+        "units",
     ];
     assert_eq!(row.as_object().unwrap().keys().collect::<Vec<_>>(), keys);
     assert_eq!((&row["sale"], &row["buyer"]), (&json!("cups"), &json!("eve")));
@@ -100,7 +108,10 @@ async fn an_operator_rejects_an_order_its_units_return_and_its_buyer_may_try_aga
 
     release(&server, &first, "reject").await;
     let rejected = server.result(&first).await;
-    assert_eq!((&rejected["status"], &rejected["reason"]), (&json!("rejected"), &json!("unprocessable")));
+    assert_eq!(
+        (&rejected["status"], &rejected["reason"]),
+        (&json!("rejected"), &json!("unprocessable"))
+    );
     assert_eq!((&rejected["version"], &rejected["final"]), (&json!(2), &json!(true)));
     let text = server.ticket_text(&first).await;
     assert_eq!(stream.event().await.unwrap(), event_of(2, &text));
@@ -126,13 +137,17 @@ async fn an_order_without_a_verdict_in_time_is_rejected_by_the_deadline() {
     poison(&server, "eve").await;
     let owed = Claim::of("cups", "eve").win(&server).await;
     let rejected = server.result(&owed).await;
-    assert_eq!((&rejected["status"], &rejected["reason"]), (&json!("rejected"), &json!("deadline")));
+    assert_eq!(
+        (&rejected["status"], &rejected["reason"]),
+        (&json!("rejected"), &json!("deadline"))
+    );
     let audit = server.audit("cups", &[owed]).await;
     assert_eq!((audit.confirmed_units, audit.rejected), (0, 1));
 }
 
 #[tokio::test]
-async fn of_a_batch_that_exceeds_what_the_ledger_has_the_first_are_confirmed_and_the_rest_rejected() {
+async fn of_a_batch_that_exceeds_what_the_ledger_has_the_first_are_confirmed_and_the_rest_rejected()
+{
     let server = Server::start(&[]).await;
     server.open_sale("cups", 100, 1).await;
     on_ledger(&server, "UPDATE rounds SET stock = 30, available = 30").await;

@@ -73,11 +73,9 @@ async fn burst(
 #[tokio::test]
 async fn orders_that_wait_for_a_locked_ledger_outlive_a_crash_and_are_all_decided() {
     const ORDERS: usize = 2_000;
-    let server = Server::start(&[]).await;
+    let server = Server::start(&[("checkpoint_after", "20000")]).await;
     server.open_sale("cups", 100_000, 1).await;
-    let ledger = server.place().data().join("ledger.db");
-    let mut blocker =
-        SqliteConnection::connect(&format!("sqlite://{}", ledger.display())).await.unwrap();
+    let mut blocker = open(&server, "ledger.db").await;
     blocker.execute("BEGIN IMMEDIATE").await.unwrap();
 
     let claims: Vec<_> = (0..ORDERS).map(|n| Claim::of("cups", &format!("b{n}"))).collect();
@@ -88,10 +86,19 @@ async fn orders_that_wait_for_a_locked_ledger_outlive_a_crash_and_are_all_decide
         .await;
     let counts = server.sale("cups").await;
     assert_eq!((&counts["held"], &counts["sold"]), (&ORDERS.into(), &0.into()), "{counts}");
+    // The gate has condensed its journal since, so that it restarts from a checkpoint.
+    let checkpoints = sqlx::query_scalar::<_, i64>("SELECT generation FROM head");
+    let mut gate = open(&server, "gate.db").await;
+    assert!(checkpoints.fetch_one(&mut gate).await.unwrap() > 0);
     let place = server.kill9().await;
     blocker.execute("ROLLBACK").await.unwrap();
 
     let server = Server::start_in(place, &[]).await;
     let audit = server.audit("cups", &owed).await;
     assert_eq!((audit.confirmed_units, audit.rejected), (ORDERS as u64, 0));
+}
+
+async fn open(server: &Server, file: &str) -> SqliteConnection {
+    let file = server.place().data().join(file);
+    SqliteConnection::connect(&format!("sqlite://{}", file.display())).await.unwrap()
 }

@@ -14,10 +14,10 @@ use sale::units::Units;
 use store::gate::{Figures, Gate, GateError, Grants, Settlement, Slot, Snapshot};
 
 /// A round of its own for one test.
-pub struct Round {
-    pub gate: Gate,
-    pub slot: Slot,
-    pub stock: i64,
+pub(crate) struct Round {
+    pub(crate) gate: Gate,
+    pub(crate) slot: Slot,
+    pub(crate) stock: i64,
 }
 
 fn fresh_number() -> u32 {
@@ -25,13 +25,13 @@ fn fresh_number() -> u32 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-pub fn fresh_batch() -> BatchId {
+pub(crate) fn fresh_batch() -> BatchId {
     let mut id = [7; 16];
     id[..4].copy_from_slice(&fresh_number().to_be_bytes());
     BatchId(id)
 }
 
-pub fn snapshot(gate: &Gate, stock: i64, limit: u64) -> Snapshot {
+pub(crate) fn snapshot(gate: &Gate, stock: i64, limit: u64) -> Snapshot {
     let round = RoundId(fresh_number());
     let now = gate.now();
     let window = Window::new(now, now.plus(Duration::from_secs(3600))).unwrap();
@@ -47,14 +47,14 @@ pub fn snapshot(gate: &Gate, stock: i64, limit: u64) -> Snapshot {
 }
 
 impl Round {
-    pub async fn warm(gate: &Gate, stock: i64, limit: u64) -> Self {
+    pub(crate) async fn warm(gate: &Gate, stock: i64, limit: u64) -> Self {
         let snapshot = snapshot(gate, stock, limit);
         let slot = Slot::first(snapshot.terms.round);
         assert!(gate.warm(snapshot).await.unwrap());
         Self { gate: gate.clone(), slot, stock }
     }
 
-    pub fn claim(&self, buyer: &str, request: &str, units: u64) -> Claim {
+    pub(crate) fn claim(&self, buyer: &str, request: &str, units: u64) -> Claim {
         let buyer = BuyerId::new(buyer).unwrap();
         let request = RequestId::new(request).unwrap();
         let salt = Salt([1; 32]);
@@ -62,23 +62,23 @@ impl Round {
         Claim { ticket, buyer, units: Units::new(units).unwrap() }
     }
 
-    pub async fn grant(&self, claims: &[Claim]) -> Grants {
+    pub(crate) async fn grant(&self, claims: &[Claim]) -> Grants {
         self.gate.grant(self.slot, fresh_batch(), claims).await.unwrap()
     }
 
-    pub async fn figures(&self) -> Figures {
+    pub(crate) async fn figures(&self) -> Figures {
         self.gate.figures(self.slot).await.unwrap()
     }
 
     /// Units are conserved, at this quiet moment.
-    pub async fn audit(&self) -> Figures {
+    pub(crate) async fn audit(&self) -> Figures {
         let figures = self.figures().await;
         let held = i64::try_from(figures.held + figures.sold).unwrap();
         assert_eq!(figures.available + held, self.stock, "{figures:?}");
         figures
     }
 
-    pub fn verdict(&self, claim: &Claim, state: &TicketState, by: Move) -> Settlement {
+    pub(crate) fn verdict(&self, claim: &Claim, state: &TicketState, by: Move) -> Settlement {
         let at = state.granted_at.plus(Duration::from_millis(5));
         let state = state.after(by, at).unwrap();
         Settlement { ticket: claim.ticket, buyer: claim.buyer.clone(), state }
@@ -93,7 +93,7 @@ fn granted(answer: &Answer) -> TicketState {
 }
 
 /// A grant takes the units, stands in the record and lies in the outbox, all at once.
-pub async fn a_grant_is_stock_record_and_outbox_in_one(gate: Gate) {
+pub(crate) async fn a_grant_is_stock_record_and_outbox_in_one(gate: Gate) {
     let round = Round::warm(&gate, 3, 2).await;
     let claim = round.claim("ada", "r", 2);
     let grants = round.grant(std::slice::from_ref(&claim)).await;
@@ -111,7 +111,7 @@ pub async fn a_grant_is_stock_record_and_outbox_in_one(gate: Gate) {
 }
 
 /// The same claim again, in later calls, finds its ticket; also when all is sold.
-pub async fn a_retry_finds_its_ticket(gate: Gate) {
+pub(crate) async fn a_retry_finds_its_ticket(gate: Gate) {
     let round = Round::warm(&gate, 1, 1).await;
     let claim = round.claim("ada", "", 1);
     let state = granted(&round.grant(std::slice::from_ref(&claim)).await.answers[0]);
@@ -122,7 +122,7 @@ pub async fn a_retry_finds_its_ticket(gate: Gate) {
 }
 
 /// Entries of one call see the effect of those before them, also of the same buyer twice.
-pub async fn claims_of_one_call_see_each_other(gate: Gate) {
+pub(crate) async fn claims_of_one_call_see_each_other(gate: Gate) {
     let round = Round::warm(&gate, 2, 1).await;
     let claims = [
         round.claim("ada", "", 1),
@@ -141,7 +141,7 @@ pub async fn claims_of_one_call_see_each_other(gate: Gate) {
 }
 
 /// The same buyer twice in one call, with one unit left.
-pub async fn the_same_buyer_twice_takes_one_unit_of_one(gate: Gate) {
+pub(crate) async fn the_same_buyer_twice_takes_one_unit_of_one(gate: Gate) {
     let round = Round::warm(&gate, 1, 2).await;
     let claims = [round.claim("ada", "r1", 1), round.claim("ada", "r2", 1)];
     let answers = round.grant(&claims).await.answers;
@@ -152,7 +152,7 @@ pub async fn the_same_buyer_twice_takes_one_unit_of_one(gate: Gate) {
 
 /// Other units under the same request id, fewer left than asked, over the limit: each has an
 /// answer of its own, and takes nothing.
-pub async fn refusals_have_answers_of_their_own(gate: Gate) {
+pub(crate) async fn refusals_have_answers_of_their_own(gate: Gate) {
     let round = Round::warm(&gate, 3, 4).await;
     let first = round.claim("ada", "r", 2);
     let state = granted(&round.grant(std::slice::from_ref(&first)).await.answers[0]);
@@ -171,7 +171,7 @@ pub async fn refusals_have_answers_of_their_own(gate: Gate) {
 }
 
 /// Crowds of buyers at once get exactly the stock.
-pub async fn a_crowd_gets_exactly_the_stock(gate: Gate) {
+pub(crate) async fn a_crowd_gets_exactly_the_stock(gate: Gate) {
     let round = Round::warm(&gate, 500, 1).await;
     let calls = (0..40).map(|call| {
         let claims: Vec<_> =
@@ -193,7 +193,7 @@ pub async fn a_crowd_gets_exactly_the_stock(gate: Gate) {
 }
 
 /// A round that is not loaded is never "sold out", for any call.
-pub async fn a_round_that_is_not_loaded_says_so(gate: Gate) {
+pub(crate) async fn a_round_that_is_not_loaded_says_so(gate: Gate) {
     let snapshot = snapshot(&gate, 1, 1);
     let slot = Slot::first(snapshot.terms.round);
     let round = Round { gate: gate.clone(), slot, stock: 1 };
@@ -214,7 +214,7 @@ pub async fn a_round_that_is_not_loaded_says_so(gate: Gate) {
 }
 
 /// The window is checked by the gate's clock; new terms take effect, older ones do not.
-pub async fn terms_move_forward_only_and_never_touch_stock(gate: Gate) {
+pub(crate) async fn terms_move_forward_only_and_never_touch_stock(gate: Gate) {
     let mut snapshot = snapshot(&gate, 2, 1);
     let slot = Slot::first(snapshot.terms.round);
     let now = gate.now();
@@ -242,7 +242,7 @@ pub async fn terms_move_forward_only_and_never_touch_stock(gate: Gate) {
 }
 
 /// A verdict enters the record once; a rejection gives the units back once.
-pub async fn a_second_rejection_returns_nothing(gate: Gate) {
+pub(crate) async fn a_second_rejection_returns_nothing(gate: Gate) {
     let round = Round::warm(&gate, 2, 1).await;
     let (ada, bob) = (round.claim("ada", "", 1), round.claim("bob", "", 1));
     let grants = round.grant(&[ada.clone(), bob.clone()]).await;
@@ -270,7 +270,7 @@ pub async fn a_second_rejection_returns_nothing(gate: Gate) {
 }
 
 /// A verdict on a ticket that the gate forgot takes its units, below zero if need be.
-pub async fn a_forgotten_ticket_takes_its_units_as_a_debt(gate: Gate) {
+pub(crate) async fn a_forgotten_ticket_takes_its_units_as_a_debt(gate: Gate) {
     let mut round = Round::warm(&gate, 1, 2).await;
     let known = round.claim("ada", "", 1);
     granted(&round.grant(&[known]).await.answers[0]);
@@ -288,7 +288,7 @@ pub async fn a_forgotten_ticket_takes_its_units_as_a_debt(gate: Gate) {
 }
 
 /// A batch stays in the outbox until it is named as decided, and by its own id only.
-pub async fn the_outbox_keeps_what_is_undecided(gate: Gate) {
+pub(crate) async fn the_outbox_keeps_what_is_undecided(gate: Gate) {
     let round = Round::warm(&gate, 10, 1).await;
     let mut batches = HashMap::new();
     for buyer in ["ada", "bob", "cleo"] {
@@ -305,7 +305,7 @@ pub async fn the_outbox_keeps_what_is_undecided(gate: Gate) {
 }
 
 /// Stock changes are relative, apply once a key, and take back at most what is available.
-pub async fn restock_applies_once_a_key(gate: Gate) {
+pub(crate) async fn restock_applies_once_a_key(gate: Gate) {
     let mut round = Round::warm(&gate, 5, 1).await;
     granted(&round.grant(&[round.claim("ada", "", 1)]).await.answers[0]);
     for _ in 0..2 {
@@ -323,7 +323,7 @@ pub async fn restock_applies_once_a_key(gate: Gate) {
 }
 
 /// Loading a round takes the ledger's tickets in, and never replaces a live one.
-pub async fn warming_never_overwrites_a_live_round(gate: Gate) {
+pub(crate) async fn warming_never_overwrites_a_live_round(gate: Gate) {
     let mut snapshot = snapshot(&gate, 40, 1);
     let slot = Slot::first(snapshot.terms.round);
     let mut round = Round { gate: gate.clone(), slot, stock: 100 };
@@ -354,7 +354,7 @@ pub async fn warming_never_overwrites_a_live_round(gate: Gate) {
 }
 
 /// A retired round is not loaded any more, and retiring twice is one.
-pub async fn a_retired_round_is_gone(gate: Gate) {
+pub(crate) async fn a_retired_round_is_gone(gate: Gate) {
     let round = Round::warm(&gate, 1, 1).await;
     gate.retire(round.slot.round).await.unwrap();
     gate.retire(round.slot.round).await.unwrap();
@@ -363,7 +363,7 @@ pub async fn a_retired_round_is_gone(gate: Gate) {
 }
 
 /// A ticket is found by its own buyer only.
-pub async fn a_read_by_another_buyer_finds_nothing(gate: Gate) {
+pub(crate) async fn a_read_by_another_buyer_finds_nothing(gate: Gate) {
     let round = Round::warm(&gate, 2, 1).await;
     let ada = round.claim("ada", "", 1);
     granted(&round.grant(std::slice::from_ref(&ada)).await.answers[0]);
@@ -373,7 +373,7 @@ pub async fn a_read_by_another_buyer_finds_nothing(gate: Gate) {
 }
 
 /// The probe goes the way of a grant and changes nothing.
-pub async fn a_probe_changes_nothing(gate: Gate) {
+pub(crate) async fn a_probe_changes_nothing(gate: Gate) {
     let round = Round::warm(&gate, 2, 1).await;
     let before = round.audit().await;
     gate.probe().await.unwrap();

@@ -1,12 +1,13 @@
-//! Verdicts that the gate has missed: the ledger decided an order that was set aside, and a
-//! crash or a fault came before the gate was told. No outbox brings such a verdict again.
+//! Verdicts that the gate has missed: the ledger decided an order that was set aside or that a
+//! token brought back, and a crash, a fault or the loading of the round came before the gate was
+//! told. No outbox brings such a verdict again.
 
 use std::collections::{HashMap, HashSet};
 
 use sale::id::{RoundId, TicketId};
 use store::Seams;
 use store::gate::{Figures, Settlement, Slot};
-use store::ledger::{LedgerError, Row, SetAside};
+use store::ledger::{Counts, LedgerError, Row, SetAside};
 
 use super::Trouble;
 use crate::metric;
@@ -17,7 +18,8 @@ const PAGE: u32 = 1000;
 /// Finds and repairs missed verdicts.
 #[derive(Default)]
 pub(super) struct Astray {
-    /// How many walks in a row have found a round to hold more than is accounted for.
+    /// How many walks in a row have found a round to hold more than is accounted for, or to
+    /// know less than the ledger.
     found: HashMap<RoundId, u32>,
 }
 
@@ -26,40 +28,40 @@ impl Astray {
         self.found.retain(|round, _| live.contains(round));
     }
 
-    /// A unit is held for an order in the outbox or for one that is set aside. If there are
-    /// others, all tickets of the round are settled anew. That is done from the second walk
-    /// in a row on (a verdict may be on its way), and after that ever more seldom.
+    /// A unit is held for an order in the outbox or for one that is set aside, and with an
+    /// empty outbox the gate knows every sale that the ledger had counted before. If it is not
+    /// so, all tickets of the round are settled anew. That is done from the second walk in a
+    /// row on (a verdict may be on its way), and after that ever more seldom.
     pub(super) async fn look(
         &mut self,
         seams: &Seams,
         round: RoundId,
         figures: &Figures,
+        counts: &Counts,
     ) -> Result<(), Trouble> {
-        let accounted_for = figures.held == 0
-            || figures.undecided > 0
-            || figures.held <= units(&set_aside_of(seams, round).await?);
-        if accounted_for {
+        let on_their_way = figures.undecided as u64 * u64::from(figures.terms.limit.get());
+        let accounted_for = figures.held <= on_their_way
+            || figures.held <= on_their_way + units(&set_aside_of(seams, round).await?);
+        let all_known = figures.undecided > 0 || figures.sold >= u64::from(counts.sold());
+        if accounted_for && all_known {
             self.found.remove(&round);
             return Ok(());
         }
         let found = self.found.entry(round).or_default();
         *found = found.saturating_add(1);
         match *found {
-            1 => return Ok(()),
-            times if times.is_power_of_two() => settle_all(seams, round).await?,
-            _ => {}
+            1 => Ok(()),
+            times if times.is_power_of_two() => {
+                settle_all(seams, round).await?;
+                metric::round("settled_anew");
+                tracing::warn!(round = round.0, "the gate had missed verdicts: told it all again");
+                Ok(())
+            }
+            _ => {
+                let (held, sold) = (figures.held, figures.sold);
+                Err(Trouble::Astray { held, sold, ledger: *counts })
+            }
         }
-        let held = seams.gate.figures(Slot::first(round)).await?.held;
-        if held < figures.held {
-            metric::round("repaired");
-            tracing::warn!(
-                round = round.0,
-                units = figures.held - held,
-                "the gate had missed verdicts and has them now"
-            );
-            return Ok(());
-        }
-        Err(Trouble::Astray(held))
     }
 }
 

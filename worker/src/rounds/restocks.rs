@@ -23,7 +23,8 @@ impl Restocks {
     }
 
     /// Finishes those that have been seen unfinished for long enough: who began one may be at
-    /// work on it. Doing it twice changes nothing, as gate and ledger know the keys.
+    /// work on it. Doing it twice changes nothing, as gate and ledger know the keys. One that
+    /// fails keeps no other waiting; the last trouble is told.
     pub(super) async fn finish(
         &mut self,
         seams: &Seams,
@@ -41,17 +42,30 @@ impl Restocks {
             }
         }
         self.seen = seen;
-        for RestockRow { round, key, change, applied: _ } in overdue {
-            match seams.gate.restock(Slot::first(round), &key, &change).await {
-                Ok(applied) => seams.ledger.finish_restock(round, &key, applied).await?,
+        let mut trouble = Ok(());
+        for row in overdue {
+            match finish(seams, &row).await {
+                Ok(true) => tracing::info!(
+                    round = row.round.0,
+                    "finished a change of stock that was left unfinished"
+                ),
                 // It is loaded first, by the next walk.
-                Err(GateError::NotWarm(_)) => continue,
-                Err(error @ (GateError::Unavailable(_) | GateError::NotKnown)) => {
-                    return Err(error.into());
-                }
+                Ok(false) => {}
+                Err(error) => trouble = Err(error),
             }
-            tracing::info!(round = round.0, "finished a change of stock that was left unfinished");
         }
-        Ok(())
+        trouble
+    }
+}
+
+/// Finishes one change. Answers false if the gate does not have its round.
+async fn finish(seams: &Seams, row: &RestockRow) -> Result<bool, Trouble> {
+    match seams.gate.restock(Slot::first(row.round), &row.key, &row.change).await {
+        Ok(applied) => {
+            seams.ledger.finish_restock(row.round, &row.key, applied).await?;
+            Ok(true)
+        }
+        Err(GateError::NotWarm(_)) => Ok(false),
+        Err(error @ (GateError::Unavailable(_) | GateError::NotKnown)) => Err(error.into()),
     }
 }

@@ -34,33 +34,33 @@ use crate::settle::Settler;
 use crate::{Settings, Worker};
 
 /// Engines in a temporary folder.
-pub(super) struct Bench {
+pub(crate) struct Bench {
     folder: tempfile::TempDir,
-    pub(super) seams: Seams,
+    pub(crate) seams: Seams,
 }
 
 /// A worker that runs.
-pub(super) struct Running {
-    pub(super) worker: Worker,
+pub(crate) struct Running {
+    pub(crate) worker: Worker,
     stop: CancellationToken,
 }
 
 impl Running {
-    pub(super) async fn end(self) {
+    pub(crate) async fn end(self) {
         self.stop.cancel();
         in_time("the worker's end", self.worker.end()).await;
     }
 }
 
 impl Bench {
-    pub(super) async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let seams = open(&folder, "gate.db").await;
         Self { folder, seams }
     }
 
     /// The same folder, opened anew; another gate file is a gate that lost everything.
-    pub(super) async fn reopened(self, gate: &str) -> Self {
+    pub(crate) async fn reopened(self, gate: &str) -> Self {
         self.seams.gate.close().await;
         self.seams.ledger.close().await;
         let Self { folder, seams } = self;
@@ -70,13 +70,13 @@ impl Bench {
     }
 
     /// Another connection to the ledger's file.
-    pub(super) async fn intruder(&self) -> SqliteConnection {
+    pub(crate) async fn intruder(&self) -> SqliteConnection {
         let path: PathBuf = self.folder.path().join("ledger.db");
         SqliteConnection::connect(&format!("sqlite://{}", path.display())).await.unwrap()
     }
 
     /// An open sale in the ledger only.
-    pub(super) async fn cold_sale(&self, id: &str, stock: u32) -> Sale {
+    pub(crate) async fn cold_sale(&self, id: &str, stock: u32) -> Sale {
         let now = self.seams.gate.now();
         let opens_at = Timestamp::from_millis(now.millis() - 60_000).unwrap();
         let closes_at = now.plus(Duration::from_secs(3600));
@@ -95,7 +95,7 @@ impl Bench {
     }
 
     /// An open sale in ledger and gate; the gate believes in `believed` units.
-    pub(super) async fn sale_with(&self, id: &str, stock: u32, believed: i64) -> Sale {
+    pub(crate) async fn sale_with(&self, id: &str, stock: u32, believed: i64) -> Sale {
         let sale = self.cold_sale(id, stock).await;
         let mut snapshot = self.seams.ledger.snapshot(sale.round).await.unwrap().unwrap();
         snapshot.available = believed;
@@ -104,12 +104,12 @@ impl Bench {
     }
 
     /// An open sale in ledger and gate.
-    pub(super) async fn sale(&self, id: &str, stock: u32) -> Sale {
+    pub(crate) async fn sale(&self, id: &str, stock: u32) -> Sale {
         self.sale_with(id, stock, i64::from(stock)).await
     }
 
     /// One unit granted to each of these buyers, by one call.
-    pub(super) async fn grant(&self, sale: &Sale, buyers: &[String]) -> Arc<Batch> {
+    pub(crate) async fn grant(&self, sale: &Sale, buyers: &[String]) -> Arc<Batch> {
         let claims: Vec<_> = buyers
             .iter()
             .map(|buyer| Claim {
@@ -126,18 +126,18 @@ impl Bench {
     }
 
     /// A grant that is on its way to the worker.
-    pub(super) async fn order(&self, sale: &Sale, buyers: &[String]) -> Arc<Batch> {
+    pub(crate) async fn order(&self, sale: &Sale, buyers: &[String]) -> Arc<Batch> {
         let batch = self.grant(sale, buyers).await;
         self.publish(batch.clone()).await;
         batch
     }
 
-    pub(super) async fn publish(&self, batch: Arc<Batch>) {
+    pub(crate) async fn publish(&self, batch: Arc<Batch>) {
         self.seams.log.publish(batch).await.unwrap();
     }
 
     /// An order as a token carries it: the gate need not know of it.
-    pub(super) fn lone_batch(&self, sale: &Sale, buyer: &str) -> Arc<Batch> {
+    pub(crate) fn lone_batch(&self, sale: &Sale, buyer: &str) -> Arc<Batch> {
         let order = OrderV1 {
             ticket: ticket(sale, buyer),
             buyer: BuyerId::new(buyer).unwrap(),
@@ -149,19 +149,19 @@ impl Bench {
         Arc::new(Batch::new(install, BatchId(rand::random()), 0, vec![order]).unwrap())
     }
 
-    pub(super) fn start(&self, settings: Settings) -> Running {
+    pub(crate) fn start(&self, settings: Settings) -> Running {
         let stop = CancellationToken::new();
         Running { worker: Worker::start(self.seams.clone(), settings, stop.clone()), stop }
     }
 
     /// The retries of a worker that is driven by hand.
-    pub(super) fn retries(&self) -> Retries {
+    pub(crate) fn retries(&self) -> Retries {
         let (decider, settler) = self.parts(&CancellationToken::new());
         Retries::new(decider, settler, Settings::default().retries_most)
     }
 
     /// A worker that does nothing but consume; it ends with what is answered.
-    pub(super) fn consume_only(&self) -> JoinSet<()> {
+    pub(crate) fn consume_only(&self) -> JoinSet<()> {
         let stop = CancellationToken::new();
         let (decider, settler) = self.parts(&stop);
         let settings = Settings::default();
@@ -182,28 +182,28 @@ impl Bench {
         (decider, Settler::new(self.seams.clone()))
     }
 
-    pub(super) async fn feed(&self) -> Feed {
+    pub(crate) async fn feed(&self) -> Feed {
         self.seams.log.outcomes().await.unwrap()
     }
 
-    pub(super) async fn figures(&self, sale: &Sale) -> Figures {
+    pub(crate) async fn figures(&self, sale: &Sale) -> Figures {
         self.seams.gate.figures(Slot::first(sale.round)).await.unwrap()
     }
 
     /// What the gate's record says of a buyer's ticket.
-    pub(super) async fn in_gate(&self, sale: &Sale, buyer: &str) -> Option<TicketState> {
+    pub(crate) async fn in_gate(&self, sale: &Sale, buyer: &str) -> Option<TicketState> {
         let asked = [(ticket(sale, buyer), BuyerId::new(buyer).unwrap())];
         self.seams.gate.read(Slot::first(sale.round), &asked).await.unwrap()[0]
     }
 
     /// What the ledger says of a buyer's ticket.
-    pub(super) async fn in_ledger(&self, sale: &Sale, buyer: &str) -> Option<TicketState> {
+    pub(crate) async fn in_ledger(&self, sale: &Sale, buyer: &str) -> Option<TicketState> {
         let read = self.seams.ledger.read(&[ticket(sale, buyer)]).await.unwrap();
         read.into_iter().next().flatten().map(|row| row.ticket.state)
     }
 
     /// At a quiet moment units are conserved, and gate and ledger say the same.
-    pub(super) async fn conserved(&self, sale: &Sale) {
+    pub(crate) async fn conserved(&self, sale: &Sale) {
         let gate = self.figures(sale).await;
         let ledger = self.seams.ledger.counts(sale.round).await.unwrap().unwrap();
         assert_eq!((gate.held, gate.undecided), (0, 0), "the moment is quiet");
@@ -220,17 +220,17 @@ async fn open(folder: &tempfile::TempDir, gate: &str) -> Seams {
     Seams { gate: Gate::Local(gate.unwrap()), log: Log::Local(LocalLog::new()), ledger }
 }
 
-pub(super) fn ticket(sale: &Sale, buyer: &str) -> TicketId {
+pub(crate) fn ticket(sale: &Sale, buyer: &str) -> TicketId {
     let buyer = BuyerId::new(buyer).unwrap();
     TicketId::derive(sale.round, Shard::FIRST, &sale.salt, &buyer, &RequestId::none())
 }
 
-pub(super) fn buyers(count: usize) -> Vec<String> {
+pub(crate) fn buyers(count: usize) -> Vec<String> {
     (0..count).map(|n| format!("buyer-{n}")).collect()
 }
 
 /// Waits for so many outcomes, in the order they came.
-pub(super) async fn outcomes(feed: &mut Feed, count: usize) -> Vec<Outcome> {
+pub(crate) async fn outcomes(feed: &mut Feed, count: usize) -> Vec<Outcome> {
     let mut all = Vec::new();
     while all.len() < count {
         match in_time("an outcome", feed.next()).await.unwrap() {
@@ -242,7 +242,7 @@ pub(super) async fn outcomes(feed: &mut Feed, count: usize) -> Vec<Outcome> {
 }
 
 /// Asks until it is so.
-pub(super) async fn eventually<F: Future<Output = bool>>(what: &str, so: impl Fn() -> F) {
+pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, so: impl Fn() -> F) {
     let asked = async {
         while !so().await {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -252,7 +252,7 @@ pub(super) async fn eventually<F: Future<Output = bool>>(what: &str, so: impl Fn
 }
 
 /// Nothing here may hang.
-pub(super) async fn in_time<T>(what: &str, wait: impl Future<Output = T>) -> T {
+pub(crate) async fn in_time<T>(what: &str, wait: impl Future<Output = T>) -> T {
     match tokio::time::timeout(Duration::from_secs(60), wait).await {
         Ok(done) => done,
         Err(_) => panic!("waited in vain for {what}"),
@@ -260,7 +260,7 @@ pub(super) async fn in_time<T>(what: &str, wait: impl Future<Output = T>) -> T {
 }
 
 /// Steps that come only when a test drives them by hand.
-pub(super) fn by_hand() -> Settings {
+pub(crate) fn by_hand() -> Settings {
     let never = Duration::from_secs(100_000);
     Settings { retry_every: never, tend_every: never, ..Settings::default() }
 }

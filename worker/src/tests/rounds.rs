@@ -121,7 +121,9 @@ async fn a_round_that_is_over_leaves_the_gate_and_the_ledger_answers_for_it() {
     assert!(!is_retired(&bench, &sale).await, "it is open");
 
     close(&bench, &sale).await;
-    keeper.step().await;
+    for _ in 0..2 {
+        keeper.step().await;
+    }
 
     assert!(is_retired(&bench, &sale).await);
     assert!(!is_warm(&bench, &sale).await);
@@ -237,6 +239,74 @@ async fn a_verdict_that_no_outbox_brings_again_is_brought_by_the_keeper() {
 }
 
 #[tokio::test]
+async fn a_missed_verdict_is_brought_while_other_orders_are_on_their_way() {
+    let bench = Bench::new().await;
+    let sale = bench.sale("lamp", 10).await;
+    let missed = bench.grant(&sale, &buyers(3)).await;
+    bench.seams.gate.settle(Slot::first(sale.round), &[], &[missed.id]).await.unwrap();
+    let now = bench.seams.gate.now();
+    let deadline = DeadlineFrom { reachable_since: now };
+    bench.seams.ledger.decide(missed.orders(), &deadline, now).await.unwrap();
+    bench.grant(&sale, &["busy".into()]).await;
+
+    let mut keeper = keeper(&bench);
+    for _ in 0..2 {
+        keeper.step().await;
+    }
+
+    let figures = bench.figures(&sale).await;
+    assert_eq!((figures.sold, figures.held, figures.undecided), (3, 1, 1));
+}
+
+#[tokio::test]
+async fn a_verdict_reached_while_its_round_was_being_loaded_is_brought_by_the_keeper() {
+    let bench = Bench::new().await;
+    let sale = bench.cold_sale("lamp", 10).await;
+    let snapshot = bench.seams.ledger.snapshot(sale.round).await.unwrap().unwrap();
+    let order = bench.lone_batch(&sale, "ada").orders()[0].clone();
+    let now = bench.seams.gate.now();
+    let deadline = DeadlineFrom { reachable_since: now };
+    bench.seams.ledger.decide(&[order], &deadline, now).await.unwrap();
+    assert!(bench.seams.gate.warm(snapshot).await.unwrap());
+
+    let mut keeper = keeper(&bench);
+    for _ in 0..2 {
+        keeper.step().await;
+    }
+
+    assert_eq!(bench.in_gate(&sale, "ada").await.unwrap().status, Status::Confirmed);
+    bench.conserved(&sale).await;
+}
+
+#[tokio::test]
+async fn a_round_does_not_leave_the_gate_by_counts_that_are_older_than_its_terms() {
+    let bench = Bench::new().await;
+    let sale = bench.sale("lamp", 10).await;
+    close(&bench, &sale).await;
+    let mut keeper = keeper(&bench);
+    keeper.step().await;
+    assert!(is_warm(&bench, &sale).await, "only the terms were brought");
+    keeper.step().await;
+    assert!(!is_warm(&bench, &sale).await);
+}
+
+#[tokio::test]
+async fn a_change_of_stock_that_cannot_be_finished_does_not_keep_the_others_waiting() {
+    let bench = Bench::new().await;
+    // The gate takes back more than the ledger has.
+    let bad = bench.sale_with("bad", 1, 10).await;
+    let good = bench.sale("good", 10).await;
+    let restock = Restock::new(-3).unwrap();
+    for sale in [&bad, &good] {
+        bench.seams.ledger.begin_restock(sale.round, "key", &restock).await.unwrap();
+    }
+    keeper(&bench).step().await;
+    let left = bench.seams.ledger.unfinished_restocks().await.unwrap();
+    assert_eq!(left.iter().map(|row| row.round).collect::<Vec<_>>(), [bad.round]);
+    bench.conserved(&good).await;
+}
+
+#[tokio::test]
 async fn one_round_in_trouble_does_not_keep_the_others_waiting() {
     let bench = Bench::new().await;
     let bad = bench.sale_with("bad", 10, 11).await;
@@ -244,7 +314,10 @@ async fn one_round_in_trouble_does_not_keep_the_others_waiting() {
     for sale in [&bad, &good] {
         close(&bench, sale).await;
     }
-    keeper(&bench).step().await;
+    let mut keeper = keeper(&bench);
+    for _ in 0..2 {
+        keeper.step().await;
+    }
     assert!(!is_retired(&bench, &bad).await);
     assert!(is_retired(&bench, &good).await);
 }
@@ -256,6 +329,9 @@ async fn a_ledger_that_cannot_write_keeps_the_round_in_the_gate() {
     close(&bench, &sale).await;
     let mut intruder = bench.intruder().await;
     intruder.execute("BEGIN IMMEDIATE").await.unwrap();
-    keeper(&bench).step().await;
+    let mut keeper = keeper(&bench);
+    for _ in 0..2 {
+        keeper.step().await;
+    }
     assert!(is_warm(&bench, &sale).await);
 }

@@ -12,10 +12,19 @@ use sqlx::{Connection as _, SqliteConnection};
 use super::effect::Effect;
 use super::round::PARTS;
 use super::{Rounds, locked};
-use crate::gate::Slot;
+use crate::gate::{GateError, Slot};
 
 /// Rows of old journal removed in one step.
 const TRIM: i64 = 32;
+
+/// Bytes that a row counts for beside its own. Reading a row at a start costs about as much as
+/// parsing these, so that the rows of an idle server end in a checkpoint too.
+const ROW: u64 = 4096;
+
+/// What one blob adds to the cost of a start.
+pub(super) fn weight(effects: &[u8]) -> u64 {
+    effects.len() as u64 + ROW
+}
 
 /// Takes checkpoints when the journal has grown by more than the last one was large.
 pub(super) struct Checkpoint {
@@ -62,9 +71,9 @@ impl Checkpoint {
         Self { rounds, after, generation, journal_bytes, checkpoint_bytes, stage: Stage::Idle }
     }
 
-    /// The journal has grown.
-    pub(super) fn written(&mut self, bytes: usize) {
-        self.journal_bytes += bytes as u64;
+    /// The journal has grown by this blob.
+    pub(super) fn written(&mut self, effects: &[u8]) {
+        self.journal_bytes += weight(effects);
     }
 
     /// Whether there is a next step at once.
@@ -85,7 +94,7 @@ impl Checkpoint {
         file: &mut SqliteConnection,
         flushed: u64,
         tail: impl Fn() -> u64,
-    ) -> Result<(), sqlx::Error> {
+    ) -> Result<(), NotTaken> {
         match &mut self.stage {
             Stage::Idle => {
                 if self.journal_bytes > self.after.max(self.checkpoint_bytes) {
@@ -98,7 +107,7 @@ impl Checkpoint {
                     self.stage = Stage::Standing { position, seen: tail(), bytes };
                     return Ok(());
                 };
-                if let Some(effect) = piece.effect(&self.rounds) {
+                if let Some(effect) = piece.effect(&self.rounds)? {
                     let line = serde_json::to_vec(&effect)
                         .expect("effects have text keys and plain values only");
                     sqlx::query("INSERT INTO checkpoint VALUES (?, ?, ?)")
@@ -107,7 +116,7 @@ impl Checkpoint {
                         .bind(&line)
                         .execute(file)
                         .await?;
-                    *bytes += line.len() as u64;
+                    *bytes += weight(&line);
                 }
                 *next += 1;
             }
@@ -178,15 +187,29 @@ impl Checkpoint {
 }
 
 impl Piece {
-    /// The piece as an effect; `None` if it is empty or its round is gone.
-    fn effect(self, rounds: &Rounds) -> Option<Effect> {
+    /// The piece as an effect; `None` if it is empty or its round is gone. A round that is
+    /// retired is gone although it may still be listed: the journal that says so may be older
+    /// than the checkpoint.
+    fn effect(self, rounds: &Rounds) -> Result<Option<Effect>, GateError> {
         let (Self::Head(slot) | Self::Tickets(slot, _) | Self::Outbox(slot)) = self;
-        let round = rounds.find(slot).ok()?;
-        let round = locked(&round);
-        match self {
+        let Ok(round) = rounds.find(slot) else { return Ok(None) };
+        let round = locked(&round)?;
+        if round.is_live().is_err() {
+            return Ok(None);
+        }
+        Ok(match self {
             Self::Head(_) => Some(round.head()),
             Self::Tickets(_, part) => round.tickets(part),
             Self::Outbox(_) => round.undecided(),
-        }
+        })
     }
+}
+
+/// Why a checkpoint could not be taken.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotTaken {
+    #[error("{0}")]
+    Sqlite(#[from] sqlx::Error),
+    #[error("{0}")]
+    InDoubt(#[from] GateError),
 }

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Rounds;
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, weight};
 use super::effect::Effect;
 use super::round::Replay;
 use crate::gate::GateError;
@@ -46,7 +46,8 @@ struct Shared {
     failing: AtomicBool,
 }
 
-/// What is not written yet. It is bounded by the calls in flight, which all wait for it.
+/// What is not written yet. Calls wait for it, so that it grows by what is in flight; one that
+/// was cut off leaves its effects here, until the first failed write stops new ones.
 struct Pending {
     lines: Vec<u8>,
     tail: u64,
@@ -163,7 +164,7 @@ impl Writer {
                 if !self.write(file, &lines, tail).await {
                     return;
                 }
-                self.checkpoint.written(lines.len());
+                self.checkpoint.written(&lines);
             }
             let flushed = *self.written.borrow();
             let tail = || self.shared.tail();
@@ -171,11 +172,15 @@ impl Writer {
                 tracing::warn!(%error, "a checkpoint of the gate failed and starts anew");
                 self.checkpoint.give_up();
             }
-            if self.shared.tail() > flushed || self.checkpoint.is_under_way() {
+            if self.shared.tail() > flushed {
                 continue;
             }
+            // A checkpoint that is left half done does not count, and the journal is whole.
             if self.stop.is_cancelled() {
                 return;
+            }
+            if self.checkpoint.is_under_way() {
+                continue;
             }
             tokio::select! {
                 () = self.shared.wake.notified() => {}
@@ -268,7 +273,7 @@ async fn read_rows(
         .fetch_optional(&mut *file)
         .await?
     {
-        bytes += effects.len() as u64;
+        bytes += weight(&effects);
         for line in effects.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             replay.apply(serde_json::from_slice(line)?);
         }

@@ -68,14 +68,28 @@ impl Rounds {
         rounds.get(&slot).cloned().ok_or(GateError::NotWarm(slot.round))
     }
 
+    /// Removes this very round; one that was loaded in its place since then stays.
+    fn remove(&self, slot: Slot, round: &Arc<Mutex<Round>>) {
+        let mut rounds = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if rounds.get(&slot).is_some_and(|present| Arc::ptr_eq(present, round)) {
+            rounds.remove(&slot);
+        }
+    }
+
     fn slots(&self) -> Vec<Slot> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
     }
 }
 
-/// A panic while a round is changed leaves it in doubt, and what is in doubt must not grant.
-fn locked(round: &Mutex<Round>) -> MutexGuard<'_, Round> {
-    round.lock().expect("a round whose change was cut short by a panic is not used again")
+/// A panic while a round is changed leaves it in doubt, and what is in doubt must neither grant
+/// nor enter a checkpoint: a restart rebuilds it from the journal.
+fn locked(round: &Mutex<Round>) -> Result<MutexGuard<'_, Round>, GateError> {
+    round.lock().map_err(|in_doubt| {
+        let round = in_doubt.into_inner().terms.round;
+        GateError::Unavailable(format!(
+            "a change of round {round} was cut short by a panic: restart to rebuild it"
+        ))
+    })
 }
 
 impl LocalGate {
@@ -102,7 +116,7 @@ impl LocalGate {
         let round = rounds.find(slot)?;
         let now = clock::now();
         let (answers, batch, seen) = {
-            let mut round = locked(&round);
+            let mut round = locked(&round)?;
             round.is_live()?;
             let (answers, orders) = round.grant(claims, settings, now);
             let batch = if orders.is_empty() {
@@ -175,7 +189,7 @@ impl LocalGate {
         let (warmed, seen) = {
             let mut rounds = rounds.0.write().unwrap_or_else(PoisonError::into_inner);
             match rounds.get(&slot) {
-                Some(live) => (false, locked(live).seen),
+                Some(live) => (false, locked(live)?.seen),
                 None => {
                     let mut round = Round::from_snapshot(snapshot);
                     round.seen = journal.append(&round.effects());
@@ -232,19 +246,20 @@ impl LocalGate {
     }
 
     pub(super) async fn retire(&self, round: RoundId) -> Result<(), GateError> {
+        let Inner { rounds, journal, .. } = &*self.0;
+        journal.accepts()?;
         let slot = Slot::first(round);
-        let retired = self
-            .change(slot, |round| {
+        let Ok(retired) = rounds.find(slot) else { return Ok(()) };
+        let seen = {
+            let mut round = locked(&retired)?;
+            if !round.retired {
                 round.retired = true;
-                (Some(Effect::Retired { slot: slot.into() }), ())
-            })
-            .await;
-        match retired {
-            Ok(()) => {}
-            Err(GateError::NotWarm(_)) => return Ok(()),
-            Err(error @ (GateError::Unavailable(_) | GateError::NotKnown)) => return Err(error),
-        }
-        self.0.rounds.0.write().unwrap_or_else(PoisonError::into_inner).remove(&slot);
+                round.seen = journal.append(&[Effect::Retired { slot: slot.into() }]);
+            }
+            round.seen
+        };
+        journal.flushed(seen).await?;
+        rounds.remove(slot, &retired);
         Ok(())
     }
 
@@ -269,7 +284,7 @@ impl LocalGate {
         journal.accepts()?;
         let round = rounds.find(slot)?;
         let (answer, seen) = {
-            let mut round = locked(&round);
+            let mut round = locked(&round)?;
             round.is_live()?;
             let (effect, answer) = change(&mut round);
             if let Some(effect) = effect {
@@ -290,7 +305,7 @@ impl LocalGate {
         let Inner { rounds, journal, .. } = &*self.0;
         let round = rounds.find(slot)?;
         let (answer, seen) = {
-            let mut round = locked(&round);
+            let mut round = locked(&round)?;
             round.is_live()?;
             (look(&mut round), round.seen)
         };

@@ -67,7 +67,7 @@ impl Outbox {
         }
         let stamp = |id| {
             let entry = self.entries.get_mut(&id)?;
-            entry.step = (entry.step * 2).clamp(first, longest);
+            entry.step = (entry.step * 2).max(first).min(longest);
             entry.due_at = now + entry.step;
             self.due.insert((entry.due_at, id));
             Some(entry.batch.clone())

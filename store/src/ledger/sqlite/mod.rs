@@ -60,7 +60,6 @@ impl SqliteLedger {
             .busy_timeout(WAIT)
             .pragma("cache_size", "-65536")
             .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
-            .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
             .pragma("journal_size_limit", "67108864")
             .disable_statement_logging();
         let writer = pool(1).connect_with(options.clone()).await?;
