@@ -4,22 +4,19 @@
 
 #[path = "contract/gate.rs"]
 mod contract;
+#[path = "local/history.rs"]
+mod history;
 
 use std::path::Path;
 use std::time::Duration;
 
-use std::collections::{HashMap, HashSet};
-
 use contract::{Round, fresh_batch};
-use rand::rngs::StdRng;
-use rand::{Rng as _, SeedableRng as _};
-use sale::grant::{Answer, Claim};
-use sale::id::{BatchId, InstallId};
+use sale::grant::Answer;
+use sale::id::InstallId;
 use sale::status::{Move, Reason};
 use sale::terms::Restock;
-use sale::ticket::TicketState;
 use store::gate::local::{LocalGate, Settings};
-use store::gate::{Figures, Gate, GateError, Slot, Snapshot};
+use store::gate::{Gate, GateError, Slot};
 
 const INSTALL: InstallId = InstallId([1; 16]);
 
@@ -369,136 +366,4 @@ async fn a_round_left_in_doubt_by_a_panic_refuses_and_takes_no_other_down() {
     reopened.gate = open_with(folder.path(), settings).await;
     assert_eq!(reopened.audit().await.available, 5, "the journal knows nothing of it");
     reopened.gate.close().await;
-}
-
-/// One round under a random history of calls, and what it must be after a crash.
-struct Played {
-    snapshot: Snapshot,
-    round: Round,
-    live: bool,
-    tickets: Vec<(Claim, TicketState)>,
-    undecided: HashMap<BatchId, Vec<usize>>,
-}
-
-impl Played {
-    async fn new(gate: &Gate) -> Self {
-        let snapshot = contract::snapshot(gate, 40, 2);
-        let slot = Slot::first(snapshot.terms.round);
-        let round = Round { gate: gate.clone(), slot, stock: 40 };
-        Self { snapshot, round, live: false, tickets: vec![], undecided: HashMap::new() }
-    }
-
-    /// One call, whichever it is.
-    async fn play(&mut self, random: &mut StdRng, n: usize) {
-        let gate = self.round.gate.clone();
-        match random.random_range(0..20) {
-            _ if !self.live => {
-                assert!(gate.warm(self.snapshot.clone()).await.unwrap());
-                (self.live, self.round.stock) = (true, 40);
-                self.tickets.clear();
-                self.undecided.clear();
-            }
-            0 => {
-                gate.retire(self.round.slot.round).await.unwrap();
-                self.live = false;
-            }
-            1 | 2 => {
-                let change = Restock::new(random.random_range(1..9) * [1, -1][n % 2]).unwrap();
-                let applied = gate.restock(self.round.slot, &format!("k{n}"), &change).await;
-                self.round.stock += i64::from(applied.unwrap());
-            }
-            3 => {
-                self.snapshot.terms.version += 1;
-                gate.set_terms(self.snapshot.terms.clone()).await.unwrap();
-            }
-            4..12 => {
-                let buyers = random.random_range(1..6);
-                let claims: Vec<_> =
-                    (0..buyers).map(|b| self.round.claim(&format!("b{n}-{b}"), "", 1)).collect();
-                let grants = self.round.grant(&claims).await;
-                let mut granted = Vec::new();
-                for (claim, answer) in claims.into_iter().zip(grants.answers) {
-                    if let Answer::Granted(state) = answer {
-                        granted.push(self.tickets.len());
-                        self.tickets.push((claim, state));
-                    }
-                }
-                if let Some(batch) = grants.batch {
-                    self.undecided.insert(batch.id, granted);
-                }
-            }
-            _ => {
-                let Some(id) = self.undecided.keys().next().copied() else { return };
-                let mut verdicts = Vec::new();
-                for ticket in self.undecided.remove(&id).unwrap() {
-                    let (claim, state) = &mut self.tickets[ticket];
-                    let by = if ticket % 3 == 0 {
-                        Move::Reject(Reason::Deadline)
-                    } else {
-                        Move::Confirm
-                    };
-                    let verdict = self.round.verdict(claim, state, by);
-                    *state = verdict.state;
-                    verdicts.push(verdict);
-                }
-                gate.settle(self.round.slot, &verdicts, &[id]).await.unwrap();
-            }
-        }
-    }
-
-    async fn figures(&self) -> Option<Figures> {
-        if self.live { Some(self.round.audit().await) } else { None }
-    }
-
-    /// The round in a gate that was rebuilt is the round in the one that lives.
-    async fn is_the_same_in(&self, rebuilt: &Gate) {
-        let mirror =
-            Round { gate: rebuilt.clone(), slot: self.round.slot, stock: self.round.stock };
-        let Some(figures) = self.figures().await else {
-            let gone = rebuilt.figures(mirror.slot).await;
-            assert!(matches!(gone, Err(GateError::NotWarm(_))), "{gone:?}");
-            return;
-        };
-        assert_eq!(mirror.audit().await, figures);
-        for (claim, state) in &self.tickets {
-            let read = rebuilt.read(mirror.slot, &[(claim.ticket, claim.buyer.clone())]).await;
-            assert_eq!(read.unwrap(), [Some(*state)]);
-        }
-        let overdue = rebuilt.resend(mirror.slot, 10_000).await.unwrap();
-        let overdue: HashSet<_> = overdue.iter().map(|batch| batch.id).collect();
-        assert_eq!(overdue, self.undecided.keys().copied().collect());
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn any_history_is_rebuilt_whatever_a_checkpoint_has_seen_of_it() {
-    for seed in 0..3 {
-        let mut random = StdRng::seed_from_u64(seed);
-        let folder = tempfile::tempdir().unwrap();
-        let settings = Settings { checkpoint_after: 1, ..Settings::default() };
-        let gate = open_with(folder.path(), settings).await;
-        let mut rounds = Vec::new();
-        for _ in 0..3 {
-            rounds.push(Played::new(&gate).await);
-        }
-        let mut counted = HashSet::new();
-        for n in 0..400 {
-            let which = random.random_range(0..rounds.len());
-            rounds[which].play(&mut random, n).await;
-            if random.random_range(0..20) > 0 {
-                continue;
-            }
-            let crashed = tempfile::tempdir().unwrap();
-            copy_as_a_crash_would(folder.path(), crashed.path()).await;
-            let rebuilt = open(crashed.path()).await;
-            for round in &rounds {
-                round.is_the_same_in(&rebuilt).await;
-            }
-            rebuilt.close().await;
-            let mut file = intruder(crashed.path()).await;
-            counted.insert(number(&mut file, "SELECT generation FROM head").await);
-        }
-        assert!(counted.len() > 1, "checkpoints went on meanwhile: {counted:?}");
-        gate.close().await;
-    }
 }

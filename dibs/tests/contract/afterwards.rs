@@ -42,14 +42,23 @@ async fn a_round_that_has_left_the_gate_is_closed_and_a_winner_still_finds_his_t
         server.stream(&owed).await.event().await.unwrap().split_once("data: ").unwrap().1,
         before
     );
-    assert_eq!(Claim::of("cups", "ada").under("1").units(2).win(&server).await.id, owed.id);
+    // For a moment the sales in memory do not know it yet: 503, never "sold out".
+    let again = eventually("the retry finds it", async || {
+        let claim = Claim::of("cups", "ada").under("1").units(2);
+        let answer = claim.send(&server).await.unwrap();
+        let loading = answer.body["type"] == "/problems/recovering";
+        assert!(loading || answer.status == StatusCode::OK, "{answer:?}");
+        claim.owed(&answer)
+    })
+    .await;
+    assert_eq!(again.id, owed.id);
     let other = Claim::of("cups", "ada").under("1").units(1).send(&server).await.unwrap();
     assert_eq!(other.body["type"], "/problems/units-differ");
     for claim in [Claim::of("cups", "ada").under("2"), Claim::of("cups", "bob").under("1")] {
         assert_eq!(claim.send(&server).await.unwrap().body["type"], "/problems/closed");
     }
     let mut forged = owed.clone();
-    forged.token.replace_range(150.., "AAAA");
+    forged.token.replace_range(forged.token.len() - 4.., "AAAA");
     problem(server.ticket(&forged).send().await.unwrap(), 404, "not-found").await;
     server.audit("cups", &[owed]).await;
 }

@@ -88,7 +88,14 @@ impl Round {
 fn granted(answer: &Answer) -> TicketState {
     match answer {
         Answer::Granted(state) => *state,
-        other => panic!("{other:?} where a grant was due"),
+        other @ (Answer::Standing(_)
+        | Answer::UnitsDiffer(_)
+        | Answer::NotOpen
+        | Answer::Closed
+        | Answer::LimitReached(_)
+        | Answer::SoldOut
+        | Answer::TooFewLeft(_)
+        | Answer::OutboxFull) => panic!("{other:?} where a grant was due"),
     }
 }
 

@@ -32,7 +32,8 @@ pub struct Settings {
     pub resend_after: Duration,
     /// The longest step between two sends of a batch; steps double up to it.
     pub resend_most: Duration,
-    /// Bytes of journal after which a checkpoint is taken, if the last one was not larger.
+    /// Bytes of journal after which a checkpoint is taken, if the last one was not larger; each
+    /// row counts for 4 KiB beside its own.
     pub checkpoint_after: u64,
 }
 
