@@ -93,9 +93,9 @@ impl App {
             Answer::NotOpen => Err(Refusal::NotOpen { opens_at: sale.window.opens_at(), now }),
             Answer::Closed => Err(Refusal::Closed),
             Answer::LimitReached(tickets) => {
-                let held = tickets.into_iter().map(|(ticket, state)| Held {
-                    ticket,
-                    token: self.seal(ticket, &asked.buyer, &state),
+                let held = tickets.into_iter().map(|(id, state)| Held {
+                    token: self.seal(id, &asked.buyer, &state),
+                    ticket: Ticket { id, sale: sale.id.clone(), state },
                 });
                 Err(Refusal::LimitReached(held.collect()))
             }

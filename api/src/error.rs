@@ -3,7 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use edge::buyer::BadJwt;
 use edge::problem::{Kind, Problem};
-use sale::id::TicketId;
+use sale::ticket::Ticket;
 use sale::time::Timestamp;
 use sale::units::Units;
 use serde::Serialize;
@@ -64,7 +64,7 @@ pub(crate) enum Refusal {
 /// A ticket that a buyer at his limit holds already.
 #[derive(Debug, Serialize)]
 pub(crate) struct Held {
-    pub(crate) ticket: TicketId,
+    pub(crate) ticket: Ticket,
     pub(crate) token: String,
 }
 

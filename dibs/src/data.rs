@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -98,7 +98,10 @@ impl DataFolder {
                 Ok((text, path))
             }
             Err(error) => Err(at(&path)(error)),
-            Ok(text) => Ok((text, path)),
+            Ok(text) => {
+                warn_if_others_read(&path).map_err(at(&path))?;
+                Ok((text, path))
+            }
         }
     }
 
@@ -155,6 +158,17 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> DataError {
 
 fn read_line(path: &Path) -> io::Result<String> {
     Ok(fs::read_to_string(path)?.trim_end().to_owned())
+}
+
+fn warn_if_others_read(path: &Path) -> io::Result<()> {
+    let mode = fs::metadata(path)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        tracing::warn!(
+            path = %path.display(),
+            "others than the owner can read this secret: chmod 600, and consider a new one"
+        );
+    }
+    Ok(())
 }
 
 /// 32 random bytes as 43 characters.

@@ -237,7 +237,7 @@ export class Dibs {
       return claim;
     } catch (error) {
       if (error instanceof DibsError && !error.retryable && error.status !== 401) {
-        error.held = await this.#readHeld(error.document.held, signal);
+        error.held = this.#readHeld(error.document.held);
         const claims = error.held.length > 0 ? error.held : attempt.claims;
         this.#memory.keep(sale.id, sale.round, { ...attempt, key: null, claims });
       }
@@ -304,21 +304,13 @@ export class Dibs {
   }
 
   /**
-   * The tickets that a refusal names by id and token; those that cannot be read now are left out.
+   * The tickets that a refusal names, with their tokens.
    * @param {unknown} held
-   * @param {AbortSignal} [signal]
-   * @returns {Promise<Claim[]>}
+   * @returns {Claim[]}
    */
-  async #readHeld(held, signal) {
+  #readHeld(held) {
     if (!Array.isArray(held)) return [];
-    const reads = held.map(async (it) => {
-      const { ticket: id, token } = record(it);
-      if (typeof id !== "string" || typeof token !== "string") return null;
-      const { body } = await request(this.#ticketUrl(id), { bearer: token, signals: [signal] });
-      return this.#readClaim({ ticket: body, token });
-    });
-    const settled = await Promise.allSettled(reads);
-    return settled.flatMap((it) => (it.status === "fulfilled" && it.value ? [it.value] : []));
+    return held.flatMap((it) => this.#readClaim(it) ?? []);
   }
 
   /** @param {unknown} body @returns {Claim | null} */

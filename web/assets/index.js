@@ -1,7 +1,7 @@
 /** The list of sales. */
 
 import { Dibs } from "./client.js";
-import { clockText, dateText } from "./words.js";
+import { clockText, dateText, isDemo, stateOf } from "./words.js";
 
 /** @typedef {import("./client.js").Sale} Sale */
 
@@ -18,14 +18,6 @@ let sales = [];
 const cards = new Map();
 let refreshAt = 0;
 
-/** @param {Sale} sale @returns {string} the state by the server's clock, ahead of a cached answer */
-function stateOf(sale) {
-  const now = dibs.now();
-  if (sale.state === "closed" || (sale.closes_at !== null && now >= sale.closes_at)) return "closed";
-  if (sale.state === "sold_out") return "sold_out";
-  return sale.opens_at !== null && now < sale.opens_at ? "upcoming" : "open";
-}
-
 /** @type {Record<string, string>} */
 const CHIPS = { open: "Open now", upcoming: "Upcoming", sold_out: "Sold out", closed: "Closed" };
 
@@ -40,11 +32,11 @@ function whenText(sale, state) {
   return sale.closes_at ? `Until ${dateText(sale.closes_at)}` : "While stock lasts";
 }
 
-/** @param {string} id */
-function card(id) {
+/** @param {Sale} sale */
+function card(sale) {
   const item = document.createElement("li");
   const link = document.createElement("a");
-  link.href = `/sales/${encodeURIComponent(id)}`;
+  link.href = `/sales/${encodeURIComponent(sale.id)}`;
   const part = (/** @type {string} */ tag, /** @type {string} */ kind) => {
     const made = document.createElement(tag);
     made.className = kind;
@@ -54,7 +46,7 @@ function card(id) {
   const chip = part("span", "chip");
   const when = part("span", "muted");
   link.append(name, chip, when);
-  if (id === "demo") {
+  if (isDemo(sale)) {
     const demo = part("span", "badge");
     demo.textContent = "Demo";
     name.after(demo);
@@ -66,11 +58,11 @@ function card(id) {
 function render() {
   const rank = ["open", "upcoming", "sold_out", "closed"];
   const sorted = sales
-    .map((sale) => ({ sale, state: stateOf(sale) }))
+    .map((sale) => ({ sale, state: stateOf(sale, dibs.now()) }))
     .sort((a, b) => rank.indexOf(a.state) - rank.indexOf(b.state)
       || (a.sale.opens_at ?? 0) - (b.sale.opens_at ?? 0) || (a.sale.id < b.sale.id ? -1 : 1));
   sorted.forEach(({ sale, state }, place) => {
-    const shown = cards.get(sale.id) ?? card(sale.id);
+    const shown = cards.get(sale.id) ?? card(sale);
     cards.set(sale.id, shown);
     shown.item.dataset.state = state;
     shown.name.textContent = sale.name;

@@ -1,7 +1,7 @@
 /** The page of one sale: countdown, claim, result. */
 
 import { Dibs, DibsError } from "./client.js";
-import { dateText, reasonText, shortId, spanParts, statusText, timeText } from "./words.js";
+import { dateText, isDemo, reasonText, shortId, spanParts, stateOf, statusText, timeText } from "./words.js";
 
 /** @typedef {import("./client.js").Sale} Sale */
 /** @typedef {import("./client.js").Claim} Claim */
@@ -51,14 +51,6 @@ function decoded(text) {
   }
 }
 
-/** @param {Sale} sale @returns {"upcoming" | "open" | "sold_out" | "closed"} */
-function stateOf(sale) {
-  const now = dibs.now();
-  if (sale.state === "closed" || (sale.closes_at !== null && now >= sale.closes_at)) return "closed";
-  if (sale.state === "sold_out") return "sold_out";
-  return sale.opens_at !== null && now < sale.opens_at ? "upcoming" : "open";
-}
-
 function state() {
   if (page.phase === "ticket") {
     const status = page.claims.at(-1)?.ticket.status;
@@ -66,7 +58,7 @@ function state() {
     return status === "rejected" ? "rejected" : "confirmed";
   }
   if (page.phase === "claiming") return page.unanswered ? "offline" : "claiming";
-  if (page.phase === "sale" && page.sale) return stateOf(page.sale);
+  if (page.phase === "sale" && page.sale) return stateOf(page.sale, dibs.now());
   if (page.phase === "loading" && page.unanswered) return "offline";
   return page.phase;
 }
@@ -117,7 +109,7 @@ function put(where, text) {
 /** @param {Sale} sale @param {string} now */
 function renderSale(sale, now) {
   put(element("#name"), sale.name);
-  element("#demo").hidden = element("#demo-note").hidden = sale.id !== "demo";
+  element("#demo").hidden = element("#demo-note").hidden = !isDemo(sale);
   put(element("#when"), whenText(sale, now));
   put(element("#limit"), sale.limit > 1 ? `Up to ${sale.limit} per buyer` : "One per buyer");
   const closing = now === "open" && sale.closes_at !== null && sale.closes_at - dibs.now() < CLOSING_MS;
@@ -199,7 +191,7 @@ function stub(ticket) {
 /** Whether one more claim makes sense beside the tickets that are shown. */
 function mayClaimMore() {
   const sale = page.sale;
-  if (page.phase !== "ticket" || !sale || stateOf(sale) !== "open") return false;
+  if (page.phase !== "ticket" || !sale || stateOf(sale, dibs.now()) !== "open") return false;
   const last = page.claims.at(-1)?.ticket;
   if (last?.status === "rejected") return last.reason !== "limit";
   return last?.status === "confirmed" && left(sale) > 0;

@@ -71,3 +71,23 @@ export function statusText({ status }) {
   if (status === "rejected") return "Not this time";
   return status.charAt(0).toUpperCase() + status.slice(1);
 }
+
+/**
+ * What a sale is at `now`: what the server said, carried on by the clock.
+ * @param {import("./client.js").Sale} sale
+ * @param {number} now
+ * @returns {"upcoming" | "open" | "sold_out" | "closed"}
+ */
+export function stateOf(sale, now) {
+  if (sale.state === "closed" || (sale.closes_at !== null && now >= sale.closes_at)) return "closed";
+  if (sale.state === "sold_out") return "sold_out";
+  return sale.opens_at !== null && now < sale.opens_at ? "upcoming" : "open";
+}
+
+/**
+ * Whether it is the sale that a first start makes, and not a merchant's own of the same id.
+ * @param {{id: string, name: string}} sale
+ */
+export function isDemo(sale) {
+  return sale.id === "demo" && sale.name.startsWith("Demo: ");
+}

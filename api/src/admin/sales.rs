@@ -158,42 +158,50 @@ struct Patch {
     closes_at: Option<Timestamp>,
 }
 
-/// What a PATCH asks for: stock or terms, never both, so that nothing is half done.
+/// What a PATCH asks for: one kind of change a call, so that nothing is half done.
 enum Change {
     Restock(Restock),
-    Terms(Vec<Amendment>),
+    Amend(Amendment),
 }
 
 impl Patch {
     fn change(self) -> Result<Change, Refusal> {
-        let Self { restock, name, closed, opens_at, closes_at } = self;
-        // The window first: it alone may be refused by how the sale stands.
-        let mut terms = Vec::new();
-        if opens_at.is_some() || closes_at.is_some() {
-            terms.push(Amendment::Window { opens_at, closes_at });
-        }
-        if let Some(name) = name {
-            terms.push(Amendment::Name(name));
-        }
-        match closed {
-            Some(true) => terms.push(Amendment::Close),
-            Some(false) => {
-                return Err(Refusal::field(
-                    "closed",
-                    "can only become true: a closed sale stays so",
-                ));
+        let one_kind = "exactly one of restock, name, closed, and opens_at with closes_at";
+        match self {
+            Self {
+                restock: Some(restock),
+                name: None,
+                closed: None,
+                opens_at: None,
+                closes_at: None,
+            } => Ok(Change::Restock(restock)),
+            Self {
+                restock: None,
+                name: Some(name),
+                closed: None,
+                opens_at: None,
+                closes_at: None,
+            } => Ok(Change::Amend(Amendment::Name(name))),
+            Self {
+                restock: None,
+                name: None,
+                closed: Some(closed),
+                opens_at: None,
+                closes_at: None,
+            } => {
+                if closed {
+                    Ok(Change::Amend(Amendment::Close))
+                } else {
+                    let rule = "can only become true: a closed sale stays so";
+                    Err(Refusal::field("closed", rule))
+                }
             }
-            None => {}
-        }
-        match restock {
-            Some(_) if !terms.is_empty() => {
-                Err(Refusal::field("restock", "cannot be combined with other changes"))
+            Self { restock: None, name: None, closed: None, opens_at, closes_at }
+                if opens_at.is_some() || closes_at.is_some() =>
+            {
+                Ok(Change::Amend(Amendment::Window { opens_at, closes_at }))
             }
-            Some(restock) => Ok(Change::Restock(restock)),
-            None if terms.is_empty() => Err(Refusal::Invalid(
-                "one of restock, name, closed, opens_at and closes_at is needed".into(),
-            )),
-            None => Ok(Change::Terms(terms)),
+            Self { .. } => Err(Refusal::Invalid(format!("a change is {one_kind}"))),
         }
     }
 }
@@ -207,8 +215,8 @@ pub(super) async fn patch(
     let key = request_id(request.headers());
     let response = match read_json::<Patch>(request).await?.change()? {
         Change::Restock(change) => restock::apply(&app, &id, key?, change).await?,
-        Change::Terms(amendments) => {
-            let sale = amend(&app, &id, &amendments).await?;
+        Change::Amend(amendment) => {
+            let sale = amend(&app, &id, &amendment).await?;
             Json(app.report(sale).await?).into_response()
         }
     };
@@ -216,29 +224,27 @@ pub(super) async fn patch(
     Ok(response)
 }
 
-async fn amend(app: &App, id: &SaleId, amendments: &[Amendment]) -> Result<Sale, Refusal> {
-    let mut sale = app.present(id).await?;
-    let version = sale.terms_version;
-    for amendment in amendments {
-        let amended = app.in_time(app.ledger.amend(id, amendment, app.gate.now())).await?;
-        sale = match amended {
-            Amended::Done(sale) => sale,
-            Amended::Unknown => return Err(Refusal::UnknownSale),
-            Amended::NotUpcoming => {
-                return Err(Refusal::Conflict(
-                    "opens_at and closes_at can be changed only while the sale is upcoming",
-                ));
-            }
-            Amended::EmptyWindow => {
-                return Err(Refusal::field("closes_at", "must be later than opens_at"));
-            }
-        };
-    }
+async fn amend(app: &App, id: &SaleId, amendment: &Amendment) -> Result<Sale, Refusal> {
+    let sale = match app.in_time(app.ledger.amend(id, amendment, app.gate.now())).await? {
+        Amended::Done(sale) => sale,
+        Amended::Unknown => return Err(Refusal::UnknownSale),
+        Amended::NotUpcoming => {
+            return Err(Refusal::Conflict(
+                "opens_at and closes_at can be changed only while the sale is upcoming",
+            ));
+        }
+        Amended::EmptyWindow => {
+            return Err(Refusal::field("closes_at", "must be later than opens_at"));
+        }
+    };
     // Words are none of the gate's business.
-    let words_only = amendments.iter().all(|amendment| matches!(amendment, Amendment::Name(_)));
-    if !words_only && !sale.retired {
+    let gate_too = match amendment {
+        Amendment::Name(_) => false,
+        Amendment::Close | Amendment::Window { .. } => !sale.retired,
+    };
+    if gate_too {
         app.gate.set_terms(sale.terms()).await?;
     }
-    tracing::info!(sale = %sale.id, changed = sale.terms_version != version, "a sale was amended");
+    tracing::info!(sale = %sale.id, "a sale was amended");
     Ok(sale)
 }

@@ -211,7 +211,7 @@ async fn when_the_answer_is_lost_a_retry_from_anywhere_finds_the_first_ticket() 
         let answer = claim.send(&server).await.unwrap();
         assert_eq!(answer.status, StatusCode::CONFLICT);
         assert_eq!(answer.body["type"], "/problems/limit-reached");
-        assert_eq!(answer.body["held"][0]["ticket"], retried.id);
+        assert_eq!(answer.body["held"][0]["ticket"]["id"], retried.id);
         assert_eq!(answer.body["held"][0]["token"], retried.token);
     }
     assert_eq!(server.audit("cups", &[retried]).await.tickets.len(), 1);

@@ -25,6 +25,8 @@ mod failing;
 mod guests;
 mod hostile;
 mod listing;
+#[cfg(target_os = "linux")]
+mod memory;
 mod ops;
 mod origins;
 mod parked;

@@ -52,8 +52,15 @@ pub(crate) fn host(server: &Server) -> &str {
 
 /// A WebSocket without a library, so that nothing is answered by itself.
 impl Raw {
+    /// A WebSocket, opened by hand.
+    pub(crate) async fn socket(server: &Server) -> Self {
+        let mut raw = Self::connect(server).await;
+        raw.upgrade(server).await;
+        raw
+    }
+
     /// Turns it into a WebSocket.
-    pub(crate) async fn upgrade(&mut self, server: &Server) {
+    async fn upgrade(&mut self, server: &Server) {
         let head = format!(
             "GET /v1/ws HTTP/1.1\r\nhost: {}\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
              sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\

@@ -221,8 +221,7 @@ async fn nothing_is_left(server: &Server) {
 async fn a_silent_client_is_closed_with_4408_and_nothing_of_it_is_left() {
     let settings = [("ping_every", "200ms"), ("pong_within", "200ms"), ("reread_every", "20ms")];
     let (server, owed) = with_tickets(&settings, 1).await;
-    let mut silent = crate::raw::Raw::connect(&server).await;
-    silent.upgrade(&server).await;
+    let mut silent = crate::raw::Raw::socket(&server).await;
     silent.masked_text(&json!({ "type": "watch", "tokens": [owed[0].token] }).to_string()).await;
     eventually("the ticket is watched", async || {
         let seen =

@@ -101,8 +101,10 @@ impl Buyer {
         assert_eq!(stall.may_say(), Some(text(&problem["type"])), "{claim:?}: {problem}");
         let mut memory = self.market.memory();
         if let Some(held) = problem["held"].as_array() {
-            let mut named: Vec<_> =
-                held.iter().map(|held| (text(&held["ticket"]), text(&held["token"]))).collect();
+            let mut named: Vec<_> = held
+                .iter()
+                .map(|held| (text(&held["ticket"]["id"]), text(&held["token"])))
+                .collect();
             named.sort_unstable();
             assert_eq!(named, memory.held_by(&claim.buyer), "what he holds: {problem}");
         }

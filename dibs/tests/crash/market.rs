@@ -1,6 +1,6 @@
 //! What is sold, and the crowd that buys it.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rand::RngExt as _;
@@ -114,7 +114,8 @@ impl Market {
     }
 
     pub(crate) fn memory(&self) -> MutexGuard<'_, Memory> {
-        self.memory.lock().unwrap()
+        // A buyer who panicked has said what is wrong; the others need not repeat it.
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The server has said something that can be relied on.

@@ -124,6 +124,8 @@ pub struct Figures {
     pub sold: u64,
     /// Orders in the outbox.
     pub undecided: usize,
+    /// The units of those orders.
+    pub undecided_units: u64,
     /// Counts the writes of this slot.
     pub sequence: u64,
 }

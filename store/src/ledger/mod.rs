@@ -345,8 +345,9 @@ impl Ledger {
         dispatch!(self, ledger => ledger.snapshot(round))
     }
 
-    /// Marks a round as answered for by the ledger alone.
-    pub async fn retire(&self, round: RoundId) -> Result<(), LedgerError> {
+    /// Marks a round as answered for by the ledger alone. Answers whether it is: a round with an
+    /// unfinished change of stock is not retired.
+    pub async fn retire(&self, round: RoundId) -> Result<bool, LedgerError> {
         dispatch!(self, ledger => ledger.retire(round))
     }
 

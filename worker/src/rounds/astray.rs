@@ -39,7 +39,7 @@ impl Astray {
         figures: &Figures,
         counts: &Counts,
     ) -> Result<(), Trouble> {
-        let on_their_way = figures.undecided as u64 * u64::from(figures.terms.limit.get());
+        let on_their_way = figures.undecided_units;
         let accounted_for = figures.held <= on_their_way
             || figures.held <= on_their_way + units(&set_aside_of(seams, round).await?);
         let all_known = figures.undecided > 0 || figures.sold >= u64::from(counts.sold());

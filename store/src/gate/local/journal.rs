@@ -64,6 +64,31 @@ impl Shared {
     }
 }
 
+/// Effects written out, to be appended as one piece.
+pub(super) struct Lines(Vec<u8>);
+
+impl Lines {
+    /// The most bytes of one piece: a row of SQLite takes 1,000,000,000, and other calls' pieces
+    /// may share it.
+    const MOST: usize = 500_000_000;
+
+    /// Writes effects out.
+    pub(super) fn of(effects: &[Effect]) -> Self {
+        let mut lines = Vec::with_capacity(256);
+        for effect in effects {
+            serde_json::to_writer(&mut lines, effect)
+                .expect("effects have text keys and plain values only, and memory does not fail");
+            lines.push(b'\n');
+        }
+        Self(lines)
+    }
+
+    /// Whether the journal can take them.
+    pub(super) fn fit(&self) -> bool {
+        self.0.len() <= Self::MOST
+    }
+}
+
 impl Journal {
     /// Opens the file, rebuilds the rounds into `rounds`, and starts to write.
     pub(super) async fn open(
@@ -109,13 +134,12 @@ impl Journal {
 
     /// Appends effects as one piece, and answers the position after them. To be called under
     /// the lock of what the effects changed, so that their order is the order of the changes.
-    pub(super) fn append(&self, effects: &[Effect]) -> u64 {
-        let mut lines = Vec::with_capacity(256);
-        for effect in effects {
-            serde_json::to_writer(&mut lines, effect)
-                .expect("effects have text keys and plain values only, and memory does not fail");
-            lines.push(b'\n');
-        }
+    pub(super) fn append(&self, effect: &Effect) -> u64 {
+        self.append_lines(Lines::of(std::slice::from_ref(effect)))
+    }
+
+    /// The same with effects that were written out before the lock was taken.
+    pub(super) fn append_lines(&self, Lines(lines): Lines) -> u64 {
         let mut pending = self.shared.pending.lock().unwrap_or_else(PoisonError::into_inner);
         if pending.lines.is_empty() {
             pending.lines = lines;

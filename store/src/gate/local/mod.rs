@@ -20,7 +20,7 @@ use sale::ticket::TicketState;
 use super::{Figures, GateError, Grants, Settlement, Slot, Snapshot};
 use crate::clock;
 use effect::{Counters, Effect};
-use journal::Journal;
+use journal::{Journal, Lines};
 use round::Round;
 
 /// The bounds of the local gate.
@@ -128,7 +128,7 @@ impl LocalGate {
                 let batch = Arc::new(batch);
                 round.outbox.insert(batch.clone(), settings.resend_after);
                 let counters = round.counters;
-                round.seen = journal.append(&[Effect::Granted { counters, batch: batch.clone() }]);
+                round.seen = journal.append(&Effect::Granted { counters, batch: batch.clone() });
                 Some(batch)
             };
             (answers, batch, round.seen)
@@ -187,13 +187,21 @@ impl LocalGate {
         let Inner { rounds, journal, .. } = &*self.0;
         journal.accepts()?;
         let slot = Slot::first(snapshot.terms.round);
+        // A large round takes a while to build: not under the lock that every call takes.
+        let mut round = Round::from_snapshot(snapshot);
+        let lines = Lines::of(&round.effects());
+        if !lines.fit() {
+            return Err(GateError::Unavailable(format!(
+                "round {} has more tickets than a local gate can load",
+                slot.round
+            )));
+        }
         let (warmed, seen) = {
             let mut rounds = rounds.0.write().unwrap_or_else(PoisonError::into_inner);
             match rounds.get(&slot) {
                 Some(live) => (false, locked(live)?.seen),
                 None => {
-                    let mut round = Round::from_snapshot(snapshot);
-                    round.seen = journal.append(&round.effects());
+                    round.seen = journal.append_lines(lines);
                     let seen = round.seen;
                     rounds.insert(slot, Arc::new(Mutex::new(round)));
                     (true, seen)
@@ -241,6 +249,7 @@ impl LocalGate {
             held: round.counters.held,
             sold: round.counters.sold,
             undecided: round.outbox.orders(),
+            undecided_units: round.outbox.units(),
             sequence: round.counters.sequence,
         })
         .await
@@ -255,7 +264,7 @@ impl LocalGate {
             let mut round = locked(&retired)?;
             if !round.retired {
                 round.retired = true;
-                round.seen = journal.append(&[Effect::Retired { slot: slot.into() }]);
+                round.seen = journal.append(&Effect::Retired { slot: slot.into() });
             }
             round.seen
         };
@@ -267,7 +276,7 @@ impl LocalGate {
     pub(super) async fn probe(&self) -> Result<(), GateError> {
         let journal = &self.0.journal;
         journal.accepts()?;
-        journal.flushed(journal.append(&[Effect::Probe])).await
+        journal.flushed(journal.append(&Effect::Probe)).await
     }
 
     pub(super) async fn close(&self) {
@@ -289,7 +298,7 @@ impl LocalGate {
             round.is_live()?;
             let (effect, answer) = change(&mut round);
             if let Some(effect) = effect {
-                round.seen = journal.append(&[effect]);
+                round.seen = journal.append(&effect);
             }
             (answer, round.seen)
         };

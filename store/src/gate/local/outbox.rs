@@ -14,6 +14,7 @@ pub(super) struct Outbox {
     entries: HashMap<BatchId, Entry>,
     due: BTreeSet<(Instant, BatchId)>,
     orders: usize,
+    units: u64,
 }
 
 struct Entry {
@@ -37,6 +38,7 @@ impl Outbox {
         let id = batch.id;
         self.remove(id);
         self.orders += batch.orders().len();
+        self.units += units(&batch);
         self.due.insert((due_at, id));
         self.entries.insert(id, Entry { batch, due_at, step });
     }
@@ -46,6 +48,7 @@ impl Outbox {
         let Some(entry) = self.entries.remove(&id) else { return false };
         self.due.remove(&(entry.due_at, id));
         self.orders -= entry.batch.orders().len();
+        self.units -= units(&entry.batch);
         true
     }
 
@@ -80,8 +83,17 @@ impl Outbox {
         self.orders
     }
 
+    /// The units of all those orders.
+    pub(super) fn units(&self) -> u64 {
+        self.units
+    }
+
     /// All batches.
     pub(super) fn batches(&self) -> Vec<Arc<Batch>> {
         self.entries.values().map(|entry| entry.batch.clone()).collect()
     }
+}
+
+fn units(batch: &Batch) -> u64 {
+    batch.orders().iter().map(|order| u64::from(order.units.get())).sum()
 }

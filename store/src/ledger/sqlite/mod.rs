@@ -153,6 +153,17 @@ where
 mod tests {
     use super::*;
 
+    #[test]
+    fn the_migrations_are_those_of_the_golden_file_which_only_grows() {
+        let golden = include_str!("../../../golden/migrations-sqlite.txt");
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let steps: Vec<_> = sqlx::migrate!("../migrations/sqlite")
+            .iter()
+            .map(|step| format!("{} {}", step.version, hex(&step.checksum)))
+            .collect();
+        assert_eq!(golden.lines().collect::<Vec<_>>(), steps, "a released step never changes");
+    }
+
     fn at(ms: i64) -> Timestamp {
         Timestamp::from_millis(ms).unwrap()
     }

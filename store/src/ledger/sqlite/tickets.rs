@@ -89,15 +89,22 @@ impl SqliteLedger {
         Ok(Some(Snapshot { terms, incarnation, available, tickets, restocks }))
     }
 
-    pub(in crate::ledger) async fn retire(&self, round: RoundId) -> Result<(), Fault> {
-        let found = sqlx::query("UPDATE rounds SET retired = 1 WHERE round = ?")
-            .bind(round.0)
-            .execute(&self.writer)
-            .await?;
-        if found.rows_affected() == 0 {
-            return Err(Fault::refused(format!("there is no round {round}")));
-        }
-        Ok(())
+    pub(in crate::ledger) async fn retire(&self, round: RoundId) -> Result<bool, Fault> {
+        let mut tx = self.write().await?;
+        sqlx::query(
+            "UPDATE rounds SET retired = 1 WHERE round = ?1 AND NOT EXISTS \
+             (SELECT 1 FROM restocks WHERE round = ?1 AND applied IS NULL)",
+        )
+        .bind(round.0)
+        .execute(&mut *tx)
+        .await?;
+        let retired: Option<bool> =
+            sqlx::query_scalar("SELECT retired FROM rounds WHERE round = ?")
+                .bind(round.0)
+                .fetch_optional(&mut *tx)
+                .await?;
+        tx.commit().await?;
+        retired.ok_or_else(|| Fault::refused(format!("there is no round {round}")))
     }
 }
 
