@@ -5,8 +5,8 @@ use std::time::Duration;
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
-use serde_json::{Map, Value};
+use serde::{Serialize, Serializer};
+use serde_json::value::{RawValue, to_raw_value};
 
 /// What went wrong, as clients can tell it apart: each has a stable `type` of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -136,20 +136,22 @@ impl Kind {
 pub struct Problem {
     kind: Kind,
     detail: String,
-    members: Map<String, Value>,
+    members: Members,
     retry_after: Option<Duration>,
 }
 
 impl Problem {
     /// A problem with what happened and what to do, in words.
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), members: Map::new(), retry_after: None }
+        Self { kind, detail: detail.into(), members: Members::default(), retry_after: None }
     }
 
-    /// Adds a member to the document. What cannot be written as JSON is left as null.
+    /// Adds a member to the document, in the bytes that it is written in elsewhere. What cannot
+    /// be written as JSON is left as null.
     pub fn with(mut self, key: &'static str, value: impl Serialize) -> Self {
         debug_assert!(!["type", "title", "status", "detail"].contains(&key), "{key} is taken");
-        self.members.insert(key.into(), serde_json::to_value(value).unwrap_or(Value::Null));
+        let value = to_raw_value(&value).unwrap_or_else(|_| RawValue::NULL.to_owned());
+        self.members.0.push((key, value));
         self
     }
 
@@ -202,7 +204,7 @@ pub async fn method_not_allowed() -> Response {
         title: Kind::InvalidRequest.title(),
         status: status.as_u16(),
         detail: "this path does not know the method; the header Allow lists those it knows",
-        members: &Map::new(),
+        members: &Members::default(),
     }
     .answer(status)
 }
@@ -215,7 +217,7 @@ pub fn forbidden(detail: &str) -> Response {
         title: "Forbidden",
         status: status.as_u16(),
         detail,
-        members: &Map::new(),
+        members: &Members::default(),
     }
     .answer(status)
 }
@@ -227,7 +229,18 @@ struct Document<'a> {
     status: u16,
     detail: &'a str,
     #[serde(flatten)]
-    members: &'a Map<String, Value>,
+    members: &'a Members,
+}
+
+/// Members of a document beside those that all have. A map of values would sort the keys of what
+/// is in it, and a ticket is the same bytes everywhere.
+#[derive(Debug, Clone, Default)]
+struct Members(Vec<(&'static str, Box<RawValue>)>);
+
+impl Serialize for Members {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
+    }
 }
 
 impl Document<'_> {
@@ -242,6 +255,8 @@ impl Document<'_> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     async fn document(response: Response) -> Value {
@@ -293,6 +308,21 @@ mod tests {
             });
             assert_eq!(document(response).await, expected);
         }
+    }
+
+    #[tokio::test]
+    async fn a_member_keeps_the_order_of_its_fields() {
+        #[derive(Serialize)]
+        struct Held {
+            ticket: u8,
+            buyer: &'static str,
+        }
+        let held = [Held { ticket: 1, buyer: "ada" }];
+        let problem = Problem::new(Kind::LimitReached, "").with("held", held).with("a", ());
+        let body = problem.into_response().into_body();
+        let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+        let text = std::str::from_utf8(&bytes).unwrap();
+        assert!(text.ends_with(r#""held":[{"ticket":1,"buyer":"ada"}],"a":null}"#), "{text}");
     }
 
     #[test]

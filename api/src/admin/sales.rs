@@ -43,18 +43,21 @@ pub(super) struct Report {
 impl App {
     /// The sale with its counts.
     pub(super) async fn report(&self, sale: Sale) -> Result<Report, Refusal> {
+        // The gate first: what it has settled stands in the ledger by then, so that a report
+        // without held units leaves none out.
+        let figures = match self.gate.figures(Slot::first(sale.round)).await {
+            Ok(figures) => Some(figures),
+            Err(error) => {
+                tracing::debug!(sale = %sale.id, %error, "a report goes without the gate's figures");
+                None
+            }
+        };
         let counts = self.in_time(self.ledger.counts(sale.round)).await?;
         let counts = counts.ok_or(Refusal::UnknownSale)?;
-        let (available, held) = if sale.retired {
-            (Some(i64::from(counts.available)), Some(0))
-        } else {
-            match self.gate.figures(Slot::first(sale.round)).await {
-                Ok(figures) => (Some(figures.available), Some(figures.held)),
-                Err(error) => {
-                    tracing::debug!(sale = %sale.id, %error, "a report goes without the gate's figures");
-                    (None, None)
-                }
-            }
+        let (available, held) = match figures {
+            _ if sale.retired => (Some(i64::from(counts.available)), Some(0)),
+            Some(figures) => (Some(figures.available), Some(figures.held)),
+            None => (None, None),
         };
         Ok(Report {
             state: Stage::of(&sale, available, self.gate.now()),

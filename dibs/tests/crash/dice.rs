@@ -8,7 +8,8 @@ use rand::rngs::StdRng;
 /// Draws by the seed of `SEED`, or by a new one, and prints it.
 pub(crate) fn dice() -> (u64, StdRng) {
     let seed = number("SEED").unwrap_or_else(|| u64::from(rand::random::<u32>()));
-    eprintln!("SEED={seed}");
+    let test = std::thread::current().name().unwrap_or_default().to_owned();
+    eprintln!("SEED={seed} {test}");
     (seed, StdRng::seed_from_u64(seed))
 }
 
