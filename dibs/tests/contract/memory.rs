@@ -74,18 +74,26 @@ async fn floods_are_closed_with_a_code_and_cost_little_memory() {
     let server = Server::start(&[("watch_within", "3s")]).await;
     server.open_sale("cups", 5, 1).await;
     let before = warmed_up(&server).await;
-    let mebibyte = 1024 * 1024;
-    let part = || [frame_head(0x00, 64), vec![b' '; 64]].concat();
-    let huge = flood(&server, frame_head(0x81, 64 * mebibyte), vec![b' '; 4096], 16 * 1024);
-    let endless = flood(&server, frame_head(0x01, 0), part(), 100_000);
-    let empty = flood(&server, frame_head(0x01, 0), frame_head(0x00, 0), 10_000);
-    let tiny = flood(&server, vec![], [frame_head(0x81, 1), b"x".to_vec()].concat(), 10_000);
-    let pings = flood(&server, vec![], frame_head(0x89, 0), 10_000);
-    let codes = tokio::join!(huge, endless, empty, tiny, pings);
-    let expected = (Some(1009), Some(1009), Some(1008), Some(1008), Some(1008));
-    assert_eq!(codes, expected);
+    let waves = join_all((0..FLOODS).map(|_| all_floods(&server))).await;
+    for codes in waves {
+        assert_eq!(codes, [1009, 1009, 1008, 1008, 1008].map(Some));
+    }
     let growth = resident(&server) - before;
-    assert!(growth < EACH * 5, "{growth}");
+    assert!(growth < EACH * 5 * FLOODS as i64, "{growth}");
     let owed = Claim::of("cups", "ada").win(&server).await;
     server.audit("cups", &[owed]).await;
+}
+
+const FLOODS: usize = 20;
+
+/// One of each kind.
+async fn all_floods(server: &Server) -> [Option<u16>; 5] {
+    let mebibyte = 1024 * 1024;
+    let part = [frame_head(0x00, 64), vec![b' '; 64]].concat();
+    let huge = flood(server, frame_head(0x81, 64 * mebibyte), vec![b' '; 4096], 16 * 1024);
+    let endless = flood(server, frame_head(0x01, 0), part, 100_000);
+    let empty = flood(server, frame_head(0x01, 0), frame_head(0x00, 0), 10_000);
+    let tiny = flood(server, vec![], [frame_head(0x81, 1), b"x".to_vec()].concat(), 10_000);
+    let pings = flood(server, vec![], frame_head(0x89, 0), 10_000);
+    tokio::join!(huge, endless, empty, tiny, pings).into()
 }
