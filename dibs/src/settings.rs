@@ -43,7 +43,8 @@ pub(crate) fn push(config: &Config) -> push::Settings {
         silent_grace: config.watching.pong_within,
         watch_within: config.watching.watch_within,
         write_within: config.watching.write_within,
-        sockets: config.serving.connections,
+        // The rest stays free for claims.
+        sockets: (config.serving.connections - config.serving.connections / 8).max(1),
         heartbeat_every: config.watching.heartbeat_every,
         reread_every: config.watching.reread_every,
         resend_after: config.claims.resend_after,

@@ -73,12 +73,16 @@ impl Push {
     /// The routes: `/v1/tickets/{id}`, `/v1/tickets/{id}/events`, `/v1/ws`. They have no
     /// fallback, so that they merge with others.
     pub fn router(&self) -> Router {
-        Router::new()
+        // The layer goes on last: what is put on after it is not seen by a preflight.
+        let tickets = Router::new()
             .route("/v1/tickets/{id}", get(poll::ticket))
             .route("/v1/tickets/{id}/events", get(events::events))
-            .layer(self.node.keys.origins.cors())
+            .method_not_allowed_fallback(method_not_allowed)
+            .layer(self.node.keys.origins.cors());
+        Router::new()
             .route("/v1/ws", get(socket::upgrade))
             .method_not_allowed_fallback(method_not_allowed)
+            .merge(tickets)
             .with_state(self.node.clone())
     }
 

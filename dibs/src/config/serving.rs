@@ -18,7 +18,8 @@ section! {
         /// Pages on other hosts that may call, as scheme://host:port separated by commas. The
         /// own host may always call, and so may a client that sends no Origin.
         origins: Vec<Origin> = Plain(""), "ORIGINS", origins;
-        /// Connections at once, WebSockets included. Beyond it a new one gets a short 503.
+        /// Connections at once; WebSockets may take seven of eight. Beyond it a new one gets a
+        /// short 503, and a WebSocket is told to come back later.
         connections: usize = Plain("16000"), "N", parse::count(1..=1_000_000);
         /// How long a connection may take to send the header of a request.
         header_within: Duration = Plain("5s"), "DURATION", parse::duration(100..=parse::MINUTE);
