@@ -1,12 +1,20 @@
 //! Who may read which ticket: whoever holds its token, and its owner.
 
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Path};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
+use axum::response::Response;
 use edge::bearer::bearer;
 use edge::buyer::BuyerKeys;
 use sale::id::{BuyerId, TicketId};
 use sale::order::OrderV1;
 use sale::time::Timestamp;
 use sale::token::TokenKeys;
+
+use crate::answer;
+use crate::node::Node;
 
 /// One who asks for a ticket, with his right to it.
 #[derive(Clone)]
@@ -29,6 +37,16 @@ pub(crate) enum NoAccess {
     NoCredentials,
     /// Its id or its credentials open nothing. No store was asked.
     OpensNothing,
+}
+
+/// Of a request whose path names the ticket.
+impl FromRequestParts<Arc<Node>> for Viewer {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, node: &Arc<Node>) -> Result<Self, Response> {
+        let id = Path::<String>::from_request_parts(parts, node).await.ok().map(|Path(id)| id);
+        node.viewer(id.as_deref(), &parts.headers).map_err(answer::no_access)
+    }
 }
 
 impl Viewer {

@@ -4,13 +4,13 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
 
+use crate::access::Viewer;
 use crate::answer;
 use crate::drain::reconnect_after;
 use crate::node::Node;
@@ -21,14 +21,9 @@ use crate::watch::Watch;
 /// not read costs its watch and nothing more.
 pub(crate) async fn events(
     State(node): State<Arc<Node>>,
-    id: Result<Path<String>, PathRejection>,
+    viewer: Viewer,
     headers: HeaderMap,
 ) -> Response {
-    let id = id.ok().map(|Path(id)| id);
-    let viewer = match node.viewer(id.as_deref(), &headers) {
-        Ok(viewer) => viewer,
-        Err(error) => return answer::no_access(error),
-    };
     let watch = node.watch(&viewer);
     let first = match node.first(&viewer, &watch).await {
         Ok(first) => first,

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
 use tokio::time::Instant;
@@ -19,14 +18,9 @@ use crate::shown::Shown;
 /// is at the version that the client has.
 pub(crate) async fn ticket(
     State(node): State<Arc<Node>>,
-    id: Result<Path<String>, PathRejection>,
+    viewer: Viewer,
     headers: HeaderMap,
 ) -> Response {
-    let id = id.ok().map(|Path(id)| id);
-    let viewer = match node.viewer(id.as_deref(), &headers) {
-        Ok(viewer) => viewer,
-        Err(error) => return answer::no_access(error),
-    };
     let known = Known::from(&headers);
     let wait = prefer_wait(&headers);
     let read = match wait {
