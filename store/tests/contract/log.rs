@@ -60,7 +60,7 @@ async fn receive(orders: &mut Orders, install: InstallId, mut missing: HashSet<B
 }
 
 /// A batch travels whole: the same orders, in their order.
-pub async fn a_batch_comes_as_it_was_published(log: Log) {
+pub(crate) async fn a_batch_comes_as_it_was_published(log: Log) {
     let install = fresh_install();
     let sent = batch(install, 1, 5);
     let mut orders = log.orders().await.unwrap();
@@ -78,7 +78,7 @@ pub async fn a_batch_comes_as_it_was_published(log: Log) {
 }
 
 /// What is published before anybody receives waits for the first who does.
-pub async fn batches_wait_for_a_consumer(log: Log) {
+pub(crate) async fn batches_wait_for_a_consumer(log: Log) {
     let install = fresh_install();
     for id in 1..=20 {
         log.publish(batch(install, id, 2)).await.unwrap();
@@ -88,7 +88,7 @@ pub async fn batches_wait_for_a_consumer(log: Log) {
 }
 
 /// Taking stops when enough orders are together; what is left comes with the next take.
-pub async fn a_take_is_bounded_and_leaves_the_rest(log: Log) {
+pub(crate) async fn a_take_is_bounded_and_leaves_the_rest(log: Log) {
     let install = fresh_install();
     for id in 1..=3 {
         log.publish(batch(install, id, 10)).await.unwrap();
@@ -109,7 +109,7 @@ pub async fn a_take_is_bounded_and_leaves_the_rest(log: Log) {
 }
 
 /// Several consumers share the work: together they receive everything.
-pub async fn consumers_share_the_work(log: Log) {
+pub(crate) async fn consumers_share_the_work(log: Log) {
     let install = fresh_install();
     let (mut one, mut two) = (log.orders().await.unwrap(), log.orders().await.unwrap());
     let mut missing: HashSet<_> = (1..=40).map(|id| BatchId([id; 16])).collect();
@@ -134,7 +134,7 @@ pub async fn consumers_share_the_work(log: Log) {
 }
 
 /// Giving up a wait loses nothing.
-pub async fn a_wait_that_is_dropped_loses_nothing(log: Log) {
+pub(crate) async fn a_wait_that_is_dropped_loses_nothing(log: Log) {
     let install = fresh_install();
     let mut orders = log.orders().await.unwrap();
     for id in 1..=20 {
@@ -161,7 +161,7 @@ async fn hear(feed: &mut Feed, install: InstallId, mut missing: HashSet<TicketId
 }
 
 /// Every watcher hears every outcome from the moment he listens.
-pub async fn every_feed_hears_every_outcome(log: Log) {
+pub(crate) async fn every_feed_hears_every_outcome(log: Log) {
     let install = fresh_install();
     let (mut one, mut two) = (log.outcomes().await.unwrap(), log.outcomes().await.unwrap());
     let outcomes: Vec<_> = (1..=9).map(|n| outcome(install, n)).collect();
@@ -174,7 +174,7 @@ pub async fn every_feed_hears_every_outcome(log: Log) {
 }
 
 /// Outcomes that nobody listens for are no fault.
-pub async fn outcomes_without_a_watcher_are_no_fault(log: Log) {
+pub(crate) async fn outcomes_without_a_watcher_are_no_fault(log: Log) {
     log.publish_outcomes(vec![outcome(fresh_install(), 1)]).await.unwrap();
     log.probe().await.unwrap();
 }
