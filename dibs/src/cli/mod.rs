@@ -26,11 +26,11 @@ pub struct Invocation {
 /// Everything that `dibs` can do besides serving with every role.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Command {
-    /// Answer claims, sales and the admin API only
+    /// Answer claims, sales and the admin API only; not with local engines
     Api,
-    /// Decide orders only
+    /// Decide orders only; not with local engines
     Worker,
-    /// Answer reads of tickets and push their results only
+    /// Answer reads of tickets and push their results only; not with local engines
     Push,
     /// Bring the ledger of the data folder up to date, and end
     Migrate,

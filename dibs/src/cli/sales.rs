@@ -46,7 +46,7 @@ pub enum SaleCommand {
         #[arg(value_parser = |text: &str| SaleId::new(text))]
         id: SaleId,
     },
-    /// Close a sale: no more claims; what is pending gets its result
+    /// Close a sale for good: no more claims; what is pending gets its result
     Close {
         /// Its id
         #[arg(value_parser = |text: &str| SaleId::new(text))]
@@ -134,8 +134,8 @@ pub fn run(admin: &Admin, action: SaleCommand, json: bool) -> anyhow::Result<()>
         }
         SaleCommand::Tickets { id, status, csv: true } => {
             let mut sheet = csv::Writer::from_writer(out);
-            sheet.write_record(HEADING.map(str::to_lowercase))?;
-            tickets(admin, &id, status, |row| Ok(sheet.write_record(columns(row)?)?))?;
+            record(&mut sheet, HEADING.map(str::to_lowercase))?;
+            tickets(admin, &id, status, |row| record(&mut sheet, columns(row)?))?;
             Ok(sheet.flush()?)
         }
         SaleCommand::Tickets { id, status, csv: false } if json => {
@@ -150,6 +150,14 @@ pub fn run(admin: &Admin, action: SaleCommand, json: bool) -> anyhow::Result<()>
             Ok(table::write(out, HEADING, &rows)?)
         }
     }
+}
+
+/// A failed write stays an [`io::Error`], so that a reader who has left is known as one.
+fn record<W: Write, T: AsRef<[u8]>>(
+    sheet: &mut csv::Writer<W>,
+    fields: impl IntoIterator<Item = T>,
+) -> anyhow::Result<()> {
+    Ok(sheet.write_record(fields).map_err(io::Error::from)?)
 }
 
 fn about(sale: &SaleId) -> String {
@@ -289,6 +297,26 @@ fn columns(row: &Value) -> anyhow::Result<[String; 7]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    struct Left;
+
+    impl Write for Left {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_of_the_csv_who_has_left_is_known_as_one() {
+        let mut sheet = csv::WriterBuilder::new().buffer_capacity(1).from_writer(Left);
+        let error = record(&mut sheet, ["more", "than", "the", "buffer"]).unwrap_err();
+        let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+        assert_eq!(kind, Some(io::ErrorKind::BrokenPipe));
+    }
 
     #[test]
     fn a_moment_is_a_time_with_its_zone_or_a_distance_from_now() {

@@ -1,6 +1,7 @@
 //! What is logged, and how.
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use super::setting::section;
 
@@ -36,8 +37,12 @@ pub enum LogFormat {
 }
 
 fn level(text: &str) -> Result<LogLevel, String> {
+    // The library takes a word that is no level for the name of a part.
+    let is_level = |part: &str| {
+        part.rsplit('=').next().is_some_and(|level| level.trim().parse::<LevelFilter>().is_ok())
+    };
     match EnvFilter::builder().parse(text) {
-        Ok(_) if !text.is_empty() => Ok(LogLevel(text.to_owned())),
+        Ok(_) if text.split(',').all(is_level) => Ok(LogLevel(text.to_owned())),
         Ok(_) | Err(_) => Err("must be error, warn, info, debug or trace, or a list by part such \
                                as info,worker=debug"
             .to_owned()),

@@ -65,7 +65,7 @@ fn everything_that_is_wrong_is_said_at_once() {
         ("DIBS_JWT_KEYS", "hs256:short"),
         ("DIBS_LOG", "pulsar://broker:6650"),
     ];
-    let told = faults(file, &environment, &[("log_level", "loud=very"), ("resend_most", "1s")]);
+    let told = faults(file, &environment, &[("log_level", "loud"), ("resend_most", "1s")]);
     let expected = [
         "listn (dibs.toml, line 2) is not a setting; did you mean listen?",
         "gate (dibs.toml, line 7): a value of type table is not allowed; must be text",
@@ -82,7 +82,7 @@ fn everything_that_is_wrong_is_said_at_once() {
         "heartbeat_every (dibs.toml, line 3): \"300\" is not allowed; must be a duration with its \
          unit, such as 500ms, 30s or 5m, from 50ms to 1m",
         "resend_most is shorter than resend_after",
-        "log_level (flag): \"loud=very\" is not allowed; must be error, warn",
+        "log_level (flag): \"loud\" is not allowed; must be error, warn",
     ];
     for sentence in expected {
         assert!(told.iter().any(|fault| fault.starts_with(sentence)), "{sentence}\n{told:#?}");
