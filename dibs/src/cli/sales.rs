@@ -157,7 +157,11 @@ fn record<W: Write, T: AsRef<[u8]>>(
     sheet: &mut csv::Writer<W>,
     fields: impl IntoIterator<Item = T>,
 ) -> anyhow::Result<()> {
-    Ok(sheet.write_record(fields).map_err(io::Error::from)?)
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the library's own enum, not ours")]
+    sheet.write_record(fields).map_err(|error| match error.into_kind() {
+        csv::ErrorKind::Io(error) => error.into(),
+        other => anyhow::anyhow!("a row cannot be written: {other:?}"),
+    })
 }
 
 fn about(sale: &SaleId) -> String {
