@@ -108,15 +108,12 @@ impl Readiness {
             self.proven.store(true, Ordering::Relaxed);
         }
         // Claims are granted and tickets are read without the worker: the orders wait for it.
-        let ready = answers_buyers && self.proven.load(Ordering::Relaxed);
+        let proven = self.proven.load(Ordering::Relaxed);
+        let ready = answers_buyers && proven;
         let without_worker = if ready { State::Degraded } else { State::Failed };
         Report {
             ready,
-            phase: if self.proven.load(Ordering::Relaxed) {
-                Phase::Serving
-            } else {
-                Phase::Starting
-            },
+            phase: if proven { Phase::Serving } else { Phase::Starting },
             parts: BTreeMap::from([
                 ("api", Part::of(api, State::Failed)),
                 ("push", Part::of(push, State::Failed)),

@@ -237,6 +237,29 @@ impl TicketId {
         RoundId(u32::from_be_bytes([self.0[0], self.0[1], self.0[2], self.0[3]]))
     }
 
+    /// The first id that a ticket of this round can have. Ids begin with their round, so those of
+    /// a round stand together.
+    pub fn first_of(round: RoundId) -> Self {
+        Self::edge_of(round, 0)
+    }
+
+    /// The last id that a ticket of this round can have.
+    pub fn last_of(round: RoundId) -> Self {
+        Self::edge_of(round, 0xff)
+    }
+
+    /// The last id that can stand before those of this round: what a list goes on after. `None`
+    /// if no round comes before it.
+    pub fn last_before(round: RoundId) -> Option<Self> {
+        round.0.checked_sub(1).map(|before| Self::last_of(RoundId(before)))
+    }
+
+    fn edge_of(round: RoundId, rest: u8) -> Self {
+        let mut id = [rest; 16];
+        id[..4].copy_from_slice(&round.0.to_be_bytes());
+        Self(id)
+    }
+
     /// The shard that granted it.
     pub fn shard(self) -> Shard {
         Shard(self.0[4])
@@ -264,6 +287,16 @@ mod tests {
         assert_eq!(id, derive("ada", "r1"));
         assert_eq!((id.round(), id.shard()), (RoundId(7), Shard::FIRST));
         assert_eq!(id.to_string(), "AAAABwCJM9Es0SrL0T-VMg", "ids may never change");
+    }
+
+    #[test]
+    fn the_ids_of_a_round_stand_together() {
+        let id = derive("ada", "r1");
+        assert!(TicketId::first_of(RoundId(7)) <= id && id <= TicketId::last_of(RoundId(7)));
+        let before = TicketId::last_before(RoundId(256)).unwrap();
+        assert!(before >= TicketId::last_of(RoundId(255)));
+        assert!(before < TicketId::first_of(RoundId(256)));
+        assert_eq!(TicketId::last_before(RoundId(0)), None);
     }
 
     #[test]

@@ -12,8 +12,8 @@ use rust_embed::{EmbeddedFile, RustEmbed};
 /// `/client/{file}` is the client for merchants' pages, `/assets/{path}` is what the page loads.
 ///
 /// The client may be imported by pages of any origin: a browser asks that of modules, and there is
-/// nothing secret in it. Every answer forbids inline code and third-party requests; a file carries an `ETag` and may be
-/// cached for a minute. Needs no state and reads no file at run time.
+/// nothing secret in it. Every answer forbids inline code and third-party requests; a file carries
+/// an `ETag` and may be cached for a minute. Needs no state and reads no file at run time.
 pub fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
     let file = |path: &'static str| get(async move |asked: HeaderMap| serve(path, &asked));
     Router::new()
@@ -61,7 +61,7 @@ fn serve(path: &str, asked: &HeaderMap) -> Response {
         return (StatusCode::NOT_MODIFIED, ALWAYS, cached).into_response();
     }
     let kind = (header::CONTENT_TYPE, HeaderValue::from_static(content_type(path)));
-    (ALWAYS, cached, [kind], Body::from(file.data.into_owned())).into_response()
+    (ALWAYS, cached, [kind], Body::from(file.data)).into_response()
 }
 
 fn importable(path: &str, asked: &HeaderMap) -> Response {

@@ -10,7 +10,7 @@ use sale::outcome::Outcome;
 use sale::status::Reason;
 use store::Seams;
 use store::gate::{Settlement, Slot};
-use store::ledger::{Decision, LedgerError};
+use store::ledger::{Decision, LedgerError, isolated};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -76,9 +76,10 @@ impl Decider {
         let deadline = self.contact.deadline().await?;
         let now = self.seams.gate.now();
         let begun = Instant::now();
-        let decisions = isolated(orders.to_vec(), |part| {
-            let ledger = self.seams.ledger.clone();
-            async move { ledger.decide(&part, &deadline, now).await }
+        // The ledger halves what its engine refuses; a panic ends that, too.
+        let decisions = isolated(orders, |part| {
+            let (ledger, part) = (self.seams.ledger.clone(), part.to_vec());
+            unpanicked(async move { ledger.decide(&part, &deadline, now).await })
         })
         .await?;
         metric::decided(&decisions, now, begun.elapsed());
@@ -175,34 +176,6 @@ fn failure(decision: Decision) -> Option<(OrderV1, String)> {
     }
 }
 
-/// Has all orders decided, each part that is refused or panics in halves, until the bad order
-/// is alone. (The ledger halves what its engine refuses; a panic ends that, too.)
-async fn isolated<F>(
-    orders: Vec<OrderV1>,
-    decide: impl Fn(Vec<OrderV1>) -> F,
-) -> Result<Vec<Decision>, LedgerError>
-where
-    F: Future<Output = Result<Vec<Decision>, LedgerError>> + Send + 'static,
-{
-    let mut decisions = Vec::with_capacity(orders.len());
-    let mut parts = vec![orders];
-    while let Some(mut part) = parts.pop() {
-        match unpanicked(decide(part.clone())).await {
-            Ok(decided) => decisions.extend(decided),
-            Err(unavailable @ LedgerError::Unavailable(_)) => return Err(unavailable),
-            Err(LedgerError::Refused(error)) => match part.len() {
-                0 => {}
-                1 => decisions.extend(part.pop().map(|order| Decision::Failed(order, error))),
-                orders => {
-                    parts.push(part.split_off(orders / 2));
-                    parts.push(part);
-                }
-            },
-        }
-    }
-    Ok(decisions)
-}
-
 /// Makes a call in a task of its own: a panic in it is an order that fails, not the end.
 async fn unpanicked<T: Send + 'static>(
     call: impl Future<Output = Result<T, LedgerError>> + Send + 'static,
@@ -242,9 +215,12 @@ mod tests {
     async fn an_order_that_makes_the_ledger_panic_fails_alone() {
         let orders: Vec<_> = (0..100).map(order).collect();
         let bad = order(42).ticket;
-        let decisions = isolated(orders, |part| async move {
-            assert!(part.iter().all(|order| order.ticket != bad), "this panic is meant");
-            Ok(part.into_iter().map(|order| Decision::Foreign(order.ticket)).collect())
+        let decisions = isolated(&orders, |part| {
+            let part = part.to_vec();
+            unpanicked(async move {
+                assert!(part.iter().all(|order| order.ticket != bad), "this panic is meant");
+                Ok(part.into_iter().map(|order| Decision::Foreign(order.ticket)).collect())
+            })
         })
         .await
         .unwrap();
@@ -256,7 +232,7 @@ mod tests {
     #[tokio::test]
     async fn a_ledger_that_is_away_fails_no_order() {
         let away = |_| async { Err(LedgerError::Unavailable("away".into())) };
-        let decided = isolated(vec![order(1), order(2)], away).await;
+        let decided = isolated(&[order(1), order(2)], away).await;
         assert!(matches!(decided, Err(LedgerError::Unavailable(_))));
     }
 

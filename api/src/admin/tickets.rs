@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use sale::id::{BuyerId, RoundId, TicketId};
+use sale::id::{BuyerId, TicketId};
 use sale::ticket::Ticket;
 use serde::{Deserialize, Serialize};
 use store::ledger::{Row, Sale, StatusFilter};
@@ -71,8 +71,7 @@ async fn pending(
     after: Option<TicketId>,
     most: u32,
 ) -> Result<Response, Refusal> {
-    // Ids begin with the round, so those of a round stand together.
-    let after = after.max(before(sale.round));
+    let after = after.max(TicketId::last_before(sale.round));
     let tickets = app.in_time(app.ledger.aside(after, most)).await?.into_iter();
     let tickets = tickets
         .map(|aside| aside.order)
@@ -83,13 +82,6 @@ async fn pending(
         })
         .collect();
     Ok(answer(tickets, most))
-}
-
-/// The last id that could stand before those of a round.
-fn before(round: RoundId) -> Option<TicketId> {
-    let mut id = [0xff; 16];
-    id[..4].copy_from_slice(&round.0.checked_sub(1)?.to_be_bytes());
-    Some(TicketId(id))
 }
 
 fn answer(tickets: Vec<Entry>, most: u32) -> Response {

@@ -45,15 +45,11 @@ impl Admin {
 
     /// Asks for `path`.
     pub fn get(&self, path: &str) -> anyhow::Result<Value> {
-        self.call(Method::GET, path, None)
+        self.send(Method::GET, path, None)
     }
 
     /// Sends a body, or none, to `path`.
     pub fn send(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
-        self.call(method, path, body)
-    }
-
-    fn call(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
         let request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.base))

@@ -3,6 +3,8 @@
 mod split;
 pub mod sqlite;
 
+use std::collections::HashSet;
+
 use sale::decide::Deadline;
 use sale::id::{BuyerId, InstallId, RoundId, SaleId, Salt, TicketId};
 use sale::order::OrderV1;
@@ -13,6 +15,7 @@ use sale::time::Timestamp;
 use sale::units::Units;
 
 use crate::gate::Snapshot;
+pub use split::isolated;
 use sqlite::SqliteLedger;
 
 /// The ledger, on one of its engines.
@@ -306,7 +309,16 @@ impl Ledger {
         deadline: &DeadlineFrom,
         now: Timestamp,
     ) -> Result<Vec<Decision>, LedgerError> {
-        dispatch!(self, ledger => split::decide(ledger, orders, deadline, now))
+        // Dropped here, since halves would answer each of them.
+        let mut seen = HashSet::new();
+        let orders: Vec<OrderV1> = orders
+            .iter()
+            .filter(|order| seen.insert((order.ticket, &order.buyer)))
+            .cloned()
+            .collect();
+        let decide =
+            async |part: &[OrderV1]| dispatch!(self, ledger => ledger.decide(part, deadline, now));
+        isolated(&orders, decide).await
     }
 
     /// Rejects one order that has no verdict yet; one that has keeps it.

@@ -1,29 +1,23 @@
 //! Splitting: a batch that fails is halved until the bad order is alone, so that one bad order
 //! delays nobody.
 
-use std::collections::HashSet;
-
 use sale::order::OrderV1;
-use sale::time::Timestamp;
 
-use super::sqlite::SqliteLedger;
-use super::{DeadlineFrom, Decision, LedgerError};
+use super::{Decision, LedgerError};
 
-/// Decides all orders, each batch that the engine refuses in halves. Doubles are dropped
-/// first, since halves would answer each of them.
-pub(super) async fn decide(
-    ledger: &SqliteLedger,
-    orders: &[OrderV1],
-    deadline: &DeadlineFrom,
-    now: Timestamp,
-) -> Result<Vec<Decision>, LedgerError> {
-    let mut seen = HashSet::new();
-    let orders: Vec<OrderV1> =
-        orders.iter().filter(|order| seen.insert((order.ticket, &order.buyer))).cloned().collect();
+/// Has all orders decided, each part that is refused in halves, until the bad order is alone: it
+/// comes back as [`Decision::Failed`]. A part that finds the ledger away ends it.
+pub async fn isolated<'a, F>(
+    orders: &'a [OrderV1],
+    decide: impl Fn(&'a [OrderV1]) -> F,
+) -> Result<Vec<Decision>, LedgerError>
+where
+    F: Future<Output = Result<Vec<Decision>, LedgerError>>,
+{
     let mut decisions = Vec::with_capacity(orders.len());
-    let mut parts = vec![orders.as_slice()];
+    let mut parts = vec![orders];
     while let Some(part) = parts.pop() {
-        let error = match ledger.decide(part, deadline, now).await.map_err(LedgerError::from) {
+        let error = match decide(part).await {
             Ok(decided) => {
                 decisions.extend(decided);
                 continue;

@@ -83,36 +83,11 @@ pub(super) async fn set_aside_of(
     seams: &Seams,
     round: RoundId,
 ) -> Result<Vec<SetAside>, LedgerError> {
-    let mut rows = seams.ledger.aside(last_before(round), PAGE).await?;
+    let mut rows = seams.ledger.aside(TicketId::last_before(round), PAGE).await?;
     rows.retain(|row| row.order.ticket.round() == round);
     Ok(rows)
 }
 
 fn units(aside: &[SetAside]) -> u64 {
     aside.iter().map(|row| u64::from(row.order.units.get())).sum()
-}
-
-/// The highest ticket id that a round before this one can have.
-fn last_before(round: RoundId) -> Option<TicketId> {
-    let before = round.0.checked_sub(1)?;
-    let mut id = [0xff; 16];
-    id[..4].copy_from_slice(&before.to_be_bytes());
-    Some(TicketId(id))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_are_listed_round_by_round() {
-        let of = |round: u32, rest| {
-            let mut id = [rest; 16];
-            id[..4].copy_from_slice(&round.to_be_bytes());
-            TicketId(id)
-        };
-        let before = last_before(RoundId(256)).unwrap();
-        assert!(before >= of(255, 0xff) && before < of(256, 0));
-        assert_eq!(last_before(RoundId(0)), None);
-    }
 }

@@ -189,18 +189,13 @@ impl OrderRow {
 /// Appends the range of a round's tickets after one of them. It has one lower bound only, so
 /// that SQLite starts there and not at the begin of the round.
 fn push_range(query: &mut QueryBuilder<'_, Sqlite>, round: RoundId, after: Option<TicketId>) {
-    let edge = |fill| {
-        let mut edge = [fill; 16];
-        edge[..4].copy_from_slice(&round.0.to_be_bytes());
-        edge.to_vec()
-    };
     match after {
         Some(after) if after.round() >= round => {
             query.push("> ").push_bind(after.0.to_vec());
         }
         Some(_) | None => {
-            query.push(">= ").push_bind(edge(0));
+            query.push(">= ").push_bind(TicketId::first_of(round).0.to_vec());
         }
     }
-    query.push(" AND ticket <= ").push_bind(edge(0xff));
+    query.push(" AND ticket <= ").push_bind(TicketId::last_of(round).0.to_vec());
 }
