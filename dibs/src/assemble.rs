@@ -132,7 +132,8 @@ async fn open_engines(config: &Config, folder: &DataFolder) -> anyhow::Result<Se
     let gate = match config.engines.gate {
         Engine::Local => {
             let path = folder.gate();
-            let opened = LocalGate::open(&path, ledger.install(), settings::gate(config)).await;
+            let opened =
+                LocalGate::open(&path, ledger.install(), settings::local_gate(config)).await;
             Gate::Local(opened.with_context(|| cannot_open("gate", &path))?)
         }
     };

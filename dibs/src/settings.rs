@@ -1,6 +1,7 @@
 //! What the configuration means for each part.
 
 use edge::serve::Limits;
+use store::gate::Bounds;
 
 use crate::config::Config;
 use crate::running::{Steps, steps};
@@ -15,12 +16,19 @@ pub(crate) fn connections(config: &Config) -> Limits {
 }
 
 /// The gate of this process.
-pub(crate) fn gate(config: &Config) -> store::gate::local::Settings {
+pub(crate) fn local_gate(config: &Config) -> store::gate::local::Settings {
     store::gate::local::Settings {
+        bounds: bounds(config),
+        checkpoint_after: config.storage.checkpoint_after as u64,
+    }
+}
+
+/// The outbox, on every engine.
+pub(crate) fn bounds(config: &Config) -> Bounds {
+    Bounds {
         outbox_most: config.claims.outbox_orders,
         resend_after: config.claims.resend_after,
         resend_most: config.claims.resend_most,
-        checkpoint_after: config.storage.checkpoint_after as u64,
     }
 }
 

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod gate;
 pub mod ledger;
 pub mod log;
+pub mod open;
 
 /// The three seams of one install, as every role gets them.
 #[derive(Clone)]

@@ -16,7 +16,7 @@ use sale::id::InstallId;
 use sale::status::{Move, Reason};
 use sale::terms::Restock;
 use store::gate::local::{LocalGate, Settings};
-use store::gate::{Gate, GateError, Slot};
+use store::gate::{Bounds, Decided, Gate, GateError, Slot};
 
 const INSTALL: InstallId = InstallId([1; 16]);
 
@@ -119,7 +119,7 @@ async fn checkpoints_taken_while_calls_go_on_lose_nothing() {
             let Answer::Granted(state) = grants.answers[0] else { panic!("granted") };
             let by = if n % 4 == 0 { Move::Confirm } else { Move::Reject(Reason::Deadline) };
             let verdict = round.verdict(&claims[0], &state, by);
-            let batch = grants.batch.unwrap().id;
+            let batch = Decided::from(&*grants.batch.unwrap());
             gate.settle(round.slot, &[verdict], &[batch]).await.unwrap();
         }
         if n % 20 == 19 {
@@ -165,11 +165,12 @@ async fn a_retired_round_costs_nothing_at_the_next_start() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_more_overdue_batches_are_handed_out_than_asked_for() {
     let folder = tempfile::tempdir().unwrap();
-    let settings = Settings {
+    let bounds = Bounds {
         resend_after: Duration::ZERO,
         resend_most: Duration::from_secs(3600),
-        ..Settings::default()
+        ..Bounds::default()
     };
+    let settings = Settings { bounds, ..Settings::default() };
     let gate = open_with(folder.path(), settings).await;
     let round = Round::warm(&gate, 5, 1).await;
     for buyer in ["ada", "bob", "cleo"] {
@@ -187,14 +188,15 @@ async fn no_more_overdue_batches_are_handed_out_than_asked_for() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn at_the_outboxs_bound_nothing_more_is_granted_until_verdicts_come() {
     let folder = tempfile::tempdir().unwrap();
-    let settings = Settings { outbox_most: 2, ..Settings::default() };
+    let bounds = Bounds { outbox_most: 2, ..Bounds::default() };
+    let settings = Settings { bounds, ..Settings::default() };
     let gate = open_with(folder.path(), settings).await;
     let round = Round::warm(&gate, 5, 1).await;
     let claims = ["ada", "bob", "cleo"].map(|buyer| round.claim(buyer, "", 1));
     let grants = round.grant(&claims).await;
     assert_eq!(grants.answers[2], Answer::OutboxFull);
     assert_eq!(round.audit().await.available, 3, "the refused one took nothing");
-    gate.settle(round.slot, &[], &[grants.batch.unwrap().id]).await.unwrap();
+    gate.settle(round.slot, &[], &[Decided::from(&*grants.batch.unwrap())]).await.unwrap();
     let again = round.grant(&claims[2..]).await;
     assert!(matches!(again.answers[0], Answer::Granted(_)));
     gate.close().await;

@@ -124,10 +124,13 @@ impl Consumer {
 }
 
 async fn settle(settler: Settler, verdicts: Verdicts, deliveries: Vec<Delivery>) -> Settled {
-    let decided: HashSet<_> =
-        verdicts.0.values().flat_map(|slot| slot.decided.iter().copied()).collect();
+    let decided: HashSet<_> = verdicts
+        .0
+        .values()
+        .flat_map(|slot| slot.decided.iter().map(|decided| decided.batch))
+        .collect();
     let settled = settler.settle(verdicts).await;
-    let (done, undone) = deliveries.into_iter().partition(|Delivery { batch }| {
+    let (done, undone) = deliveries.into_iter().partition(|Delivery { batch, .. }| {
         let slot = Slot { round: batch.round(), shard: batch.shard() };
         decided.contains(&batch.id) && settled.contains(&slot)
     });

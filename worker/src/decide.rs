@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, HashSet};
 use std::future::Future;
 use std::sync::Arc;
 
-use sale::id::{BatchId, InstallId, TicketId};
+use sale::id::{InstallId, TicketId};
 use sale::order::{Batch, OrderV1};
 use sale::outcome::Outcome;
 use sale::status::Reason;
 use store::Seams;
-use store::gate::{Settlement, Slot};
+use store::gate::{Decided, Settlement, Slot};
 use store::ledger::{Decision, LedgerError, isolated};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -35,7 +35,7 @@ pub(crate) struct SlotVerdicts {
     pub(crate) settlements: Vec<Settlement>,
     pub(crate) outcomes: Vec<Outcome>,
     /// Batches whose every order has a verdict or is set aside.
-    pub(crate) decided: Vec<BatchId>,
+    pub(crate) decided: Vec<Decided>,
 }
 
 impl Decider {
@@ -57,7 +57,7 @@ impl Decider {
         for batch in batches {
             if batch.orders().iter().all(|order| done.contains(&order.ticket)) {
                 let slot = Slot { round: batch.round(), shard: batch.shard() };
-                verdicts.0.entry(slot).or_default().decided.push(batch.id);
+                verdicts.0.entry(slot).or_default().decided.push(Decided::from(&**batch));
             }
         }
         Ok(verdicts)

@@ -25,7 +25,7 @@ async fn a_grant_is_published_right_away() {
 #[tokio::test]
 async fn grants_that_nobody_published_are_sent_by_the_sweeper_until_they_are_decided() {
     let mut layout = Layout::default();
-    layout.gate.resend_after = Duration::from_millis(20);
+    layout.gate.bounds.resend_after = Duration::from_millis(20);
     layout.settings.sweep_every = Duration::from_millis(10);
     layout.settings.sweep_most = 2;
     let shop = Shop::laid_out(layout).await;

@@ -197,7 +197,7 @@ async fn at_the_bound_of_the_queue_claims_are_busy_at_once() {
 #[tokio::test]
 async fn at_the_bound_of_the_outbox_claims_are_busy() {
     let mut layout = Layout::default();
-    layout.gate.outbox_most = 1;
+    layout.gate.bounds.outbox_most = 1;
     let shop = Shop::laid_out(layout).await;
     shop.sale("s", 50, 1).await;
     assert_eq!(shop.claim("s", &shop.buyer(), "", json!({"units": 1})).await.status, 202);

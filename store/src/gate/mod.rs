@@ -4,6 +4,7 @@
 //! batches that the ledger has not decided yet.
 
 pub mod local;
+pub mod redis;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -19,12 +20,51 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock;
 use local::LocalGate;
+use redis::RedisGate;
 
 /// The gate, on one of its engines.
 #[derive(Clone)]
 pub enum Gate {
     /// In this process, journalled on its data folder.
     Local(LocalGate),
+    /// In a Redis that every process reaches.
+    Redis(RedisGate),
+}
+
+/// The bounds of the outbox, on every engine.
+#[derive(Debug, Clone)]
+pub struct Bounds {
+    /// Orders that the outbox of a round holds; at the bound nothing more is granted.
+    pub outbox_most: usize,
+    /// When a batch is overdue first.
+    pub resend_after: Duration,
+    /// The longest step between two sends of a batch; steps double up to it.
+    pub resend_most: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            outbox_most: 200_000,
+            resend_after: Duration::from_secs(5),
+            resend_most: Duration::from_secs(60),
+        }
+    }
+}
+
+/// A batch whose every order has a verdict or stands parked in the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decided {
+    /// Its id.
+    pub batch: BatchId,
+    /// The write sequence that it was granted with: where an engine looks for it.
+    pub sequence: u64,
+}
+
+impl From<&Batch> for Decided {
+    fn from(batch: &Batch) -> Self {
+        Self { batch: batch.id, sequence: batch.sequence }
+    }
 }
 
 /// How long one call may take before its effect is called not known.
@@ -135,6 +175,7 @@ impl Gate {
     pub fn now(&self) -> Timestamp {
         match self {
             Self::Local(_) => clock::now(),
+            Self::Redis(gate) => gate.now(),
         }
     }
 
@@ -148,6 +189,7 @@ impl Gate {
     ) -> Result<Grants, GateError> {
         match self {
             Self::Local(gate) => in_time(gate.grant(slot, batch, claims)).await,
+            Self::Redis(gate) => in_time(gate.grant(slot, batch, claims)).await,
         }
     }
 
@@ -155,15 +197,16 @@ impl Gate {
     /// and removes the decided batches from the outbox. Only newer versions have an effect, so
     /// a repeated call changes nothing.
     ///
-    /// `decided` names batches whose every order has a verdict or stands parked in the ledger.
+    /// A batch leaves the outbox only by its own id.
     pub async fn settle(
         &self,
         slot: Slot,
         settlements: &[Settlement],
-        decided: &[BatchId],
+        decided: &[Decided],
     ) -> Result<(), GateError> {
         match self {
             Self::Local(gate) => in_time(gate.settle(slot, settlements, decided)).await,
+            Self::Redis(gate) => in_time(gate.settle(slot, settlements, decided)).await,
         }
     }
 
@@ -176,6 +219,7 @@ impl Gate {
     ) -> Result<Vec<Option<TicketState>>, GateError> {
         match self {
             Self::Local(gate) => in_time(gate.read(slot, tickets)).await,
+            Self::Redis(gate) => in_time(gate.read(slot, tickets)).await,
         }
     }
 
@@ -185,6 +229,7 @@ impl Gate {
     pub async fn resend(&self, slot: Slot, most: usize) -> Result<Vec<Arc<Batch>>, GateError> {
         match self {
             Self::Local(gate) => in_time(gate.resend(slot, most)).await,
+            Self::Redis(gate) => in_time(gate.resend(slot, most)).await,
         }
     }
 
@@ -193,6 +238,7 @@ impl Gate {
     pub async fn warm(&self, snapshot: Snapshot) -> Result<bool, GateError> {
         match self {
             Self::Local(gate) => in_time(gate.warm(snapshot)).await,
+            Self::Redis(gate) => in_time(gate.warm(snapshot)).await,
         }
     }
 
@@ -201,6 +247,7 @@ impl Gate {
     pub async fn set_terms(&self, terms: Terms) -> Result<(), GateError> {
         match self {
             Self::Local(gate) => in_time(gate.set_terms(terms)).await,
+            Self::Redis(gate) => in_time(gate.set_terms(terms)).await,
         }
     }
 
@@ -209,6 +256,7 @@ impl Gate {
     pub async fn restock(&self, slot: Slot, key: &str, change: &Restock) -> Result<i32, GateError> {
         match self {
             Self::Local(gate) => in_time(gate.restock(slot, key, change)).await,
+            Self::Redis(gate) => in_time(gate.restock(slot, key, change)).await,
         }
     }
 
@@ -216,6 +264,7 @@ impl Gate {
     pub async fn figures(&self, slot: Slot) -> Result<Figures, GateError> {
         match self {
             Self::Local(gate) => in_time(gate.figures(slot)).await,
+            Self::Redis(gate) => in_time(gate.figures(slot)).await,
         }
     }
 
@@ -224,6 +273,7 @@ impl Gate {
     pub async fn retire(&self, round: RoundId) -> Result<(), GateError> {
         match self {
             Self::Local(gate) => in_time(gate.retire(round)).await,
+            Self::Redis(gate) => in_time(gate.retire(round)).await,
         }
     }
 
@@ -231,6 +281,7 @@ impl Gate {
     pub async fn probe(&self) -> Result<(), GateError> {
         match self {
             Self::Local(gate) => in_time(gate.probe()).await,
+            Self::Redis(gate) => in_time(gate.probe()).await,
         }
     }
 
@@ -238,6 +289,7 @@ impl Gate {
     pub async fn close(&self) {
         match self {
             Self::Local(gate) => gate.close().await,
+            Self::Redis(gate) => gate.close().await,
         }
     }
 }

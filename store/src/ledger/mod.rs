@@ -1,5 +1,6 @@
 //! The ledger: the truth at rest. It decides orders, and keeps sales, rounds and tickets.
 
+pub mod mysql;
 mod split;
 pub mod sqlite;
 
@@ -15,6 +16,7 @@ use sale::time::Timestamp;
 use sale::units::Units;
 
 use crate::gate::Snapshot;
+use mysql::MySqlLedger;
 pub use split::isolated;
 use sqlite::SqliteLedger;
 
@@ -23,6 +25,8 @@ use sqlite::SqliteLedger;
 pub enum Ledger {
     /// One file of this machine.
     Sqlite(SqliteLedger),
+    /// A MySQL or MariaDB server.
+    MySql(MySqlLedger),
 }
 
 /// Why a call of the ledger was not answered. In both cases nothing of it was committed.
@@ -231,6 +235,7 @@ macro_rules! dispatch {
     ($self:ident, $engine:ident => $call:expr) => {
         match $self {
             Self::Sqlite($engine) => $call.await.map_err(LedgerError::from),
+            Self::MySql($engine) => $call.await.map_err(LedgerError::from),
         }
     };
 }
@@ -240,6 +245,7 @@ impl Ledger {
     pub fn install(&self) -> InstallId {
         match self {
             Self::Sqlite(ledger) => ledger.install(),
+            Self::MySql(ledger) => ledger.install(),
         }
     }
 
@@ -429,6 +435,7 @@ impl Ledger {
     pub async fn close(&self) {
         match self {
             Self::Sqlite(ledger) => ledger.close().await,
+            Self::MySql(ledger) => ledger.close().await,
         }
     }
 }

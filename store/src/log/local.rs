@@ -6,7 +6,7 @@ use sale::order::Batch;
 use sale::outcome::Outcome;
 use tokio::sync::{Mutex, broadcast, mpsc};
 
-use super::{Delivery, FeedEvent, LogError};
+use super::{Delivery, FeedEvent, Handle, LogError};
 
 /// Batches that wait for a worker. At the bound a batch is not taken; it stays in the outbox
 /// and comes again when it is overdue.
@@ -70,12 +70,12 @@ impl LocalOrders {
         let first =
             waiting.recv().await.ok_or_else(|| LogError::Unavailable("it has ended".into()))?;
         let mut orders = first.orders().len();
-        let mut deliveries = vec![Delivery { batch: first }];
+        let mut deliveries = vec![Delivery { batch: first, handle: Handle::Local }];
         while orders < most
             && let Ok(batch) = waiting.try_recv()
         {
             orders += batch.orders().len();
-            deliveries.push(Delivery { batch });
+            deliveries.push(Delivery { batch, handle: Handle::Local });
         }
         Ok(deliveries)
     }

@@ -4,6 +4,7 @@
 //! and the sweeper publishes it again. Outcomes are a hint: who misses one reads again.
 
 pub mod local;
+pub mod pulsar;
 
 use std::sync::Arc;
 
@@ -11,12 +12,15 @@ use sale::order::Batch;
 use sale::outcome::Outcome;
 
 use local::{LocalFeed, LocalLog, LocalOrders};
+use pulsar::{PulsarFeed, PulsarLog, PulsarOrders};
 
 /// The log, on one of its engines.
 #[derive(Clone)]
 pub enum Log {
     /// Channels of this process.
     Local(LocalLog),
+    /// Topics of a Pulsar that every process reaches.
+    Pulsar(PulsarLog),
 }
 
 /// Why the log did not take or give a message.
@@ -35,6 +39,16 @@ pub enum LogError {
 pub struct Delivery {
     /// What was published.
     pub batch: Arc<Batch>,
+    handle: Handle,
+}
+
+/// What acknowledges a delivery.
+#[derive(Debug)]
+enum Handle {
+    /// Nothing has to be said.
+    Local,
+    /// A message of a topic.
+    Pulsar(pulsar::Handle),
 }
 
 /// What the feed of outcomes says.
@@ -51,6 +65,7 @@ impl Log {
     pub async fn publish(&self, batch: Arc<Batch>) -> Result<(), LogError> {
         match self {
             Self::Local(log) => log.publish(batch),
+            Self::Pulsar(log) => log.publish(batch).await,
         }
     }
 
@@ -61,6 +76,7 @@ impl Log {
                 log.publish_outcomes(outcomes);
                 Ok(())
             }
+            Self::Pulsar(log) => log.publish_outcomes(outcomes).await,
         }
     }
 
@@ -68,6 +84,7 @@ impl Log {
     pub async fn orders(&self) -> Result<Orders, LogError> {
         match self {
             Self::Local(log) => Ok(Orders::Local(log.orders())),
+            Self::Pulsar(log) => Ok(Orders::Pulsar(log.orders().await?)),
         }
     }
 
@@ -75,6 +92,7 @@ impl Log {
     pub async fn outcomes(&self) -> Result<Feed, LogError> {
         match self {
             Self::Local(log) => Ok(Feed::Local(log.outcomes())),
+            Self::Pulsar(log) => Ok(Feed::Pulsar(log.outcomes().await?)),
         }
     }
 
@@ -82,6 +100,15 @@ impl Log {
     pub async fn probe(&self) -> Result<(), LogError> {
         match self {
             Self::Local(_) => Ok(()),
+            Self::Pulsar(log) => log.probe().await,
+        }
+    }
+
+    /// Ends the connections; what was taken is handed over first.
+    pub async fn close(&self) {
+        match self {
+            Self::Local(_) => {}
+            Self::Pulsar(log) => log.close().await,
         }
     }
 }
@@ -90,6 +117,8 @@ impl Log {
 pub enum Orders {
     /// From this process.
     Local(LocalOrders),
+    /// From a topic.
+    Pulsar(PulsarOrders),
 }
 
 impl Orders {
@@ -99,6 +128,7 @@ impl Orders {
     pub async fn next(&mut self, most: usize) -> Result<Vec<Delivery>, LogError> {
         match self {
             Self::Local(orders) => orders.next(most).await,
+            Self::Pulsar(orders) => orders.next(most).await,
         }
     }
 
@@ -109,6 +139,7 @@ impl Orders {
                 drop(deliveries);
                 Ok(())
             }
+            Self::Pulsar(orders) => orders.ack(deliveries).await,
         }
     }
 
@@ -120,6 +151,7 @@ impl Orders {
                 drop(deliveries);
                 Ok(())
             }
+            Self::Pulsar(orders) => orders.nack(deliveries).await,
         }
     }
 }
@@ -128,6 +160,8 @@ impl Orders {
 pub enum Feed {
     /// From this process.
     Local(LocalFeed),
+    /// From a topic.
+    Pulsar(PulsarFeed),
 }
 
 impl Feed {
@@ -135,6 +169,7 @@ impl Feed {
     pub async fn next(&mut self) -> Result<FeedEvent, LogError> {
         match self {
             Self::Local(feed) => feed.next().await,
+            Self::Pulsar(feed) => feed.next().await,
         }
     }
 }

@@ -11,7 +11,7 @@ use sale::status::{Move, Reason, Status};
 use sale::terms::{Restock, Terms, Window};
 use sale::ticket::TicketState;
 use sale::units::Units;
-use store::gate::{Figures, Gate, GateError, Grants, Settlement, Slot, Snapshot};
+use store::gate::{Decided, Figures, Gate, GateError, Grants, Settlement, Slot, Snapshot};
 
 /// A round of its own for one test.
 pub(crate) struct Round {
@@ -29,6 +29,10 @@ pub(crate) fn fresh_batch() -> BatchId {
     let mut id = [7; 16];
     id[..4].copy_from_slice(&fresh_number().to_be_bytes());
     BatchId(id)
+}
+
+fn unknown() -> Decided {
+    Decided { batch: fresh_batch(), sequence: 1 }
 }
 
 pub(crate) fn snapshot(gate: &Gate, stock: i64, limit: u64) -> Snapshot {
@@ -210,7 +214,7 @@ pub(crate) async fn a_round_that_is_not_loaded_says_so(gate: Gate) {
         assert!(matches!(result, Err(GateError::NotWarm(id)) if id == slot.round), "{result:?}");
     };
     not_warm(gate.grant(slot, fresh_batch(), std::slice::from_ref(&claim)).await.map(drop));
-    not_warm(gate.settle(slot, &[], &[fresh_batch()]).await);
+    not_warm(gate.settle(slot, &[], &[unknown()]).await);
     not_warm(gate.read(slot, &tickets).await.map(drop));
     not_warm(gate.resend(slot, 1).await.map(drop));
     not_warm(gate.figures(slot).await.map(drop));
@@ -253,7 +257,7 @@ pub(crate) async fn a_second_rejection_returns_nothing(gate: Gate) {
     let round = Round::warm(&gate, 2, 1).await;
     let (ada, bob) = (round.claim("ada", "", 1), round.claim("bob", "", 1));
     let grants = round.grant(&[ada.clone(), bob.clone()]).await;
-    let batch = grants.batch.unwrap().id;
+    let batch = Decided::from(&*grants.batch.unwrap());
     let rejected =
         round.verdict(&ada, &granted(&grants.answers[0]), Move::Reject(Reason::Deadline));
     let confirmed = round.verdict(&bob, &granted(&grants.answers[1]), Move::Confirm);
@@ -303,9 +307,9 @@ pub(crate) async fn the_outbox_keeps_what_is_undecided(gate: Gate) {
         batches.insert(batch.id, batch);
     }
     assert!(gate.resend(round.slot, 10).await.unwrap().is_empty(), "nothing is overdue at once");
-    gate.settle(round.slot, &[], &[fresh_batch()]).await.unwrap();
+    gate.settle(round.slot, &[], &[unknown()]).await.unwrap();
     assert_eq!(round.figures().await.undecided, 3);
-    let decided: Vec<_> = batches.keys().copied().take(2).collect();
+    let decided: Vec<_> = batches.values().map(|batch| Decided::from(&**batch)).take(2).collect();
     gate.settle(round.slot, &[], &decided).await.unwrap();
     assert_eq!(round.figures().await.undecided, 1);
     round.audit().await;

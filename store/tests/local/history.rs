@@ -10,7 +10,7 @@ use sale::status::{Move, Reason};
 use sale::terms::Restock;
 use sale::ticket::TicketState;
 use store::gate::local::Settings;
-use store::gate::{Figures, Gate, GateError, Slot, Snapshot};
+use store::gate::{Decided, Figures, Gate, GateError, Slot, Snapshot};
 
 use super::contract::{self, Round};
 use super::{copy_as_a_crash_would, intruder, number, open, open_with};
@@ -85,7 +85,9 @@ impl Played {
                     *state = verdict.state;
                     verdicts.push(verdict);
                 }
-                gate.settle(self.round.slot, &verdicts, &[id]).await.unwrap();
+                gate.settle(self.round.slot, &verdicts, &[Decided { batch: id, sequence: 0 }])
+                    .await
+                    .unwrap();
             }
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sale::status::Status;
 use sale::terms::Restock;
 use sqlx::Executor as _;
-use store::gate::{GateError, Slot};
+use store::gate::{Decided, GateError, Slot};
 use store::ledger::{Amendment, DeadlineFrom, RestockBegun, Sale};
 
 use super::bench::{Bench, buyers, by_hand, eventually, outcomes};
@@ -223,7 +223,7 @@ async fn a_verdict_that_no_outbox_brings_again_is_brought_by_the_keeper() {
     let sale = bench.sale("lamp", 10).await;
     let batch = bench.grant(&sale, &buyers(3)).await;
     // Set aside, hence out of the outbox; then decided, and a crash before the gate was told.
-    bench.seams.gate.settle(Slot::first(sale.round), &[], &[batch.id]).await.unwrap();
+    bench.seams.gate.settle(Slot::first(sale.round), &[], &[Decided::from(&*batch)]).await.unwrap();
     let now = bench.seams.gate.now();
     let deadline = DeadlineFrom { reachable_since: now };
     bench.seams.ledger.decide(batch.orders(), &deadline, now).await.unwrap();

@@ -9,7 +9,6 @@ mod round;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Duration;
 
 use sale::grant::Claim;
 use sale::id::{BatchId, BuyerId, InstallId, RoundId, TicketId};
@@ -17,7 +16,7 @@ use sale::order::Batch;
 use sale::terms::{Restock, Terms};
 use sale::ticket::TicketState;
 
-use super::{Figures, GateError, Grants, Settlement, Slot, Snapshot};
+use super::{Bounds, Decided, Figures, GateError, Grants, Settlement, Slot, Snapshot};
 use crate::clock;
 use effect::{Counters, Effect};
 use journal::{Journal, Lines};
@@ -26,12 +25,8 @@ use round::Round;
 /// The bounds of the local gate.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Orders that the outbox of a round holds; at the bound nothing more is granted.
-    pub outbox_most: usize,
-    /// When a batch is overdue first.
-    pub resend_after: Duration,
-    /// The longest step between two sends of a batch; steps double up to it.
-    pub resend_most: Duration,
+    /// Those of the outbox.
+    pub bounds: Bounds,
     /// Bytes of journal after which a checkpoint is taken, if the last one was not larger; each
     /// row counts for 4 KiB beside its own.
     pub checkpoint_after: u64,
@@ -39,12 +34,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            outbox_most: 200_000,
-            resend_after: Duration::from_secs(5),
-            resend_most: Duration::from_secs(60),
-            checkpoint_after: 64 << 20,
-        }
+        Self { bounds: Bounds::default(), checkpoint_after: 64 << 20 }
     }
 }
 
@@ -126,7 +116,7 @@ impl LocalGate {
                 let batch = Batch::new(*install, id, round.next_sequence(), orders)
                     .expect("all claims of a call belong to one slot");
                 let batch = Arc::new(batch);
-                round.outbox.insert(batch.clone(), settings.resend_after);
+                round.outbox.insert(batch.clone(), settings.bounds.resend_after);
                 let counters = round.counters;
                 round.seen = journal.append(&Effect::Granted { counters, batch: batch.clone() });
                 Some(batch)
@@ -141,13 +131,13 @@ impl LocalGate {
         &self,
         slot: Slot,
         settlements: &[Settlement],
-        decided: &[BatchId],
+        decided: &[Decided],
     ) -> Result<(), GateError> {
         self.change(slot, |round| {
             let settlements: Vec<_> =
                 settlements.iter().filter(|new| round.settle(new)).cloned().collect();
-            let decided: Vec<_> =
-                decided.iter().filter(|batch| round.outbox.remove(**batch)).copied().collect();
+            let ids = decided.iter().map(|decided| decided.batch);
+            let decided: Vec<_> = ids.filter(|batch| round.outbox.remove(*batch)).collect();
             let changed = !settlements.is_empty() || !decided.is_empty();
             let effect = changed.then(|| {
                 round.next_sequence();
@@ -179,7 +169,7 @@ impl LocalGate {
         slot: Slot,
         most: usize,
     ) -> Result<Vec<Arc<Batch>>, GateError> {
-        let Settings { resend_after, resend_most, .. } = self.0.settings;
+        let Bounds { resend_after, resend_most, .. } = self.0.settings.bounds;
         self.look(slot, |round| round.outbox.take_overdue(most, resend_after, resend_most)).await
     }
 

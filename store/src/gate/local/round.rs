@@ -81,7 +81,8 @@ impl Round {
         let answers = claims.iter().map(|claim| {
             let part = self.part_of(&claim.buyer);
             let record = self.records[part].get(&claim.buyer).unwrap_or(&empty);
-            let room = settings.outbox_most.saturating_sub(self.outbox.orders() + orders.len());
+            let room =
+                settings.bounds.outbox_most.saturating_sub(self.outbox.orders() + orders.len());
             let round = grant::Round {
                 terms: &self.terms,
                 available: self.counters.available,
