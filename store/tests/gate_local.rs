@@ -81,7 +81,7 @@ async fn what_was_answered_survives_a_crash_and_the_outbox_is_due_at_once() {
     let second = round.grant(&claims[2..]).await;
     let Answer::Granted(state) = first.answers[0] else { panic!("granted") };
     let rejected = round.verdict(&claims[0], &state, Move::Reject(Reason::Deadline));
-    let first_batch = first.batch.unwrap().id;
+    let first_batch = Decided::from(&*first.batch.unwrap());
     gate.settle(round.slot, std::slice::from_ref(&rejected), &[first_batch]).await.unwrap();
     gate.restock(round.slot, "k", &Restock::new(5).unwrap()).await.unwrap();
     round.stock += 5;
