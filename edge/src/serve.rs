@@ -3,6 +3,8 @@
 mod socket;
 
 use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +18,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -69,6 +71,20 @@ const LINGER: Duration = Duration::from_secs(1);
 
 /// How long to wait after the system refused to accept, such as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections that the system completes for us before we accept them, as far as it admits so many
+/// (on Linux net.core.somaxconn, mostly 4096). Beyond it a connection may look open to its client
+/// and never reach us, and the second in which a sale opens brings them by the thousand.
+const BACKLOG: u32 = 4096;
+
+/// Listens on an address, with room for a crowd that arrives at once.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A restart need not wait for the connections of the last run to be forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
 
 /// Serves `router` until `stop` fires and all plain HTTP connections have done what they had in
 /// hand. Idle ones are closed at `stop`; upgraded sockets are not waited for.

@@ -1,6 +1,6 @@
 //! The accept loop over real sockets: its limits, its refusals, its end.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use axum::extract::Request;
 use axum::http::{Response, StatusCode};
 use axum::routing::{get, post};
 use bytes::Bytes;
-use edge::serve::{Limits, Permit, serve};
+use edge::serve::{Limits, Permit, listen, serve};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -18,6 +18,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+const ANY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 const LONG: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(50);
 
@@ -30,7 +31,10 @@ struct Server {
 
 impl Server {
     async fn start(router: Router, limits: Limits) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        Self::serve(listen(ANY).expect("a free port"), router, limits)
+    }
+
+    fn serve(listener: TcpListener, router: Router, limits: Limits) -> Self {
         let address = listener.local_addr().expect("a bound listener");
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
@@ -50,6 +54,30 @@ impl Server {
         let ended = bounded(self.tasks.join_next()).await;
         ended.expect("serve runs").expect("serve does not panic");
     }
+}
+
+/// A crowd that this system admits: 400, if nobody has set it to less.
+fn admitted() -> usize {
+    let bound = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap_or_default();
+    bound.trim().parse().unwrap_or(128).min(400)
+}
+
+#[tokio::test]
+async fn a_crowd_that_comes_before_the_first_is_accepted_is_known_to_the_last() {
+    let listener = listen(ANY).expect("a free port");
+    let address = listener.local_addr().expect("a bound listener");
+    let mut crowd = Vec::new();
+    for _ in 0..admitted() {
+        crowd.push(bounded(TcpStream::connect(address)).await.expect("there is room"));
+    }
+    let limits = Limits { connections: 400, header_timeout: SHORT, ..patient() };
+    let mut server = Server::serve(listener, Router::new(), limits);
+    for mut silent in crowd {
+        let mut byte = [0];
+        assert_eq!(bounded(silent.read(&mut byte)).await.expect("it is closed in order"), 0);
+    }
+    server.stop.cancel();
+    server.ended().await;
 }
 
 /// Limits that no test meets unless it shortens one.
