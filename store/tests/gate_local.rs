@@ -2,13 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "contract/gate.rs"]
+#[macro_use]
+#[path = "contract/gate/mod.rs"]
 mod contract;
 #[path = "local/history.rs"]
 mod history;
 
 use std::path::Path;
-use std::time::Duration;
 
 use contract::{Round, fresh_batch};
 use sale::grant::Answer;
@@ -16,7 +16,7 @@ use sale::id::InstallId;
 use sale::status::{Move, Reason};
 use sale::terms::Restock;
 use store::gate::local::{LocalGate, Settings};
-use store::gate::{Bounds, Decided, Gate, GateError, Slot};
+use store::gate::{Decided, Gate, GateError, Slot};
 
 const INSTALL: InstallId = InstallId([1; 16]);
 
@@ -29,36 +29,20 @@ async fn open(folder: &Path) -> Gate {
     open_with(folder, Settings::default()).await
 }
 
-macro_rules! contract {
-    ($($name:ident),* $(,)?) => {$(
+macro_rules! on_a_file {
+    ($bounds:expr => $($part:ident: $($shows:ident),+;)+) => {$($(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn $name() {
+        async fn $shows() {
             let folder = tempfile::tempdir().unwrap();
-            let gate = open(folder.path()).await;
-            contract::$name(gate.clone()).await;
+            let settings = Settings { bounds: $bounds, ..Settings::default() };
+            let gate = open_with(folder.path(), settings).await;
+            contract::$part::$shows(gate.clone()).await;
             gate.close().await;
         }
-    )*};
+    )+)+};
 }
 
-contract!(
-    a_grant_is_stock_record_and_outbox_in_one,
-    a_retry_finds_its_ticket,
-    claims_of_one_call_see_each_other,
-    the_same_buyer_twice_takes_one_unit_of_one,
-    refusals_have_answers_of_their_own,
-    a_crowd_gets_exactly_the_stock,
-    a_round_that_is_not_loaded_says_so,
-    terms_move_forward_only_and_never_touch_stock,
-    a_second_rejection_returns_nothing,
-    a_forgotten_ticket_takes_its_units_as_a_debt,
-    the_outbox_keeps_what_is_undecided,
-    restock_applies_once_a_key,
-    warming_never_overwrites_a_live_round,
-    a_retired_round_is_gone,
-    a_read_by_another_buyer_finds_nothing,
-    a_probe_changes_nothing,
-);
+every_case!(on_a_file);
 
 /// Copies the files as they lie there while the gate lives: what a kill -9 would leave. The
 /// lock keeps the two of one moment.
@@ -159,46 +143,6 @@ async fn a_retired_round_costs_nothing_at_the_next_start() {
     gate.close().await;
     let gate = open(folder.path()).await;
     assert!(matches!(gate.figures(round.slot).await, Err(GateError::NotWarm(_))));
-    gate.close().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_more_overdue_batches_are_handed_out_than_asked_for() {
-    let folder = tempfile::tempdir().unwrap();
-    let bounds = Bounds {
-        resend_after: Duration::ZERO,
-        resend_most: Duration::from_secs(3600),
-        ..Bounds::default()
-    };
-    let settings = Settings { bounds, ..Settings::default() };
-    let gate = open_with(folder.path(), settings).await;
-    let round = Round::warm(&gate, 5, 1).await;
-    for buyer in ["ada", "bob", "cleo"] {
-        round.grant(&[round.claim(buyer, "", 1)]).await;
-    }
-    assert_eq!(gate.resend(round.slot, 2).await.unwrap().len(), 2);
-    assert_eq!(
-        gate.resend(round.slot, 9).await.unwrap().len(),
-        3,
-        "a step of zero is over at once"
-    );
-    gate.close().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn at_the_outboxs_bound_nothing_more_is_granted_until_verdicts_come() {
-    let folder = tempfile::tempdir().unwrap();
-    let bounds = Bounds { outbox_most: 2, ..Bounds::default() };
-    let settings = Settings { bounds, ..Settings::default() };
-    let gate = open_with(folder.path(), settings).await;
-    let round = Round::warm(&gate, 5, 1).await;
-    let claims = ["ada", "bob", "cleo"].map(|buyer| round.claim(buyer, "", 1));
-    let grants = round.grant(&claims).await;
-    assert_eq!(grants.answers[2], Answer::OutboxFull);
-    assert_eq!(round.audit().await.available, 3, "the refused one took nothing");
-    gate.settle(round.slot, &[], &[Decided::from(&*grants.batch.unwrap())]).await.unwrap();
-    let again = round.grant(&claims[2..]).await;
-    assert!(matches!(again.answers[0], Answer::Granted(_)));
     gate.close().await;
 }
 

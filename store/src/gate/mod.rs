@@ -166,6 +166,8 @@ pub struct Figures {
     pub undecided: usize,
     /// The units of those orders.
     pub undecided_units: u64,
+    /// When the oldest of those orders was granted.
+    pub oldest: Option<Timestamp>,
     /// Counts the writes of this slot.
     pub sequence: u64,
 }
@@ -238,7 +240,8 @@ impl Gate {
     pub async fn warm(&self, snapshot: Snapshot) -> Result<bool, GateError> {
         match self {
             Self::Local(gate) => in_time(gate.warm(snapshot)).await,
-            Self::Redis(gate) => in_time(gate.warm(snapshot)).await,
+            // Many calls, each of them in time.
+            Self::Redis(gate) => gate.warm(&snapshot).await,
         }
     }
 

@@ -240,6 +240,7 @@ impl LocalGate {
             sold: round.counters.sold,
             undecided: round.outbox.orders(),
             undecided_units: round.outbox.units(),
+            oldest: round.outbox.oldest(),
             sequence: round.counters.sequence,
         })
         .await

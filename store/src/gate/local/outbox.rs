@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 
 use sale::id::BatchId;
 use sale::order::Batch;
+use sale::time::Timestamp;
 
-/// Batches by id, and by when they are overdue. What it costs to find the overdue ones does
-/// not grow with those that are not.
+/// Batches by id, by when they are overdue, and by age. What it costs to find the overdue ones
+/// does not grow with those that are not.
 #[derive(Default)]
 pub(super) struct Outbox {
     entries: HashMap<BatchId, Entry>,
     due: BTreeSet<(Instant, BatchId)>,
+    granted: BTreeSet<(Timestamp, BatchId)>,
     orders: usize,
     units: u64,
 }
@@ -40,6 +42,7 @@ impl Outbox {
         self.orders += batch.orders().len();
         self.units += units(&batch);
         self.due.insert((due_at, id));
+        self.granted.insert((batch.granted_at(), id));
         self.entries.insert(id, Entry { batch, due_at, step });
     }
 
@@ -47,6 +50,7 @@ impl Outbox {
     pub(super) fn remove(&mut self, id: BatchId) -> bool {
         let Some(entry) = self.entries.remove(&id) else { return false };
         self.due.remove(&(entry.due_at, id));
+        self.granted.remove(&(entry.batch.granted_at(), id));
         self.orders -= entry.batch.orders().len();
         self.units -= units(&entry.batch);
         true
@@ -86,6 +90,11 @@ impl Outbox {
     /// The units of all those orders.
     pub(super) fn units(&self) -> u64 {
         self.units
+    }
+
+    /// When the oldest of all batches was granted.
+    pub(super) fn oldest(&self) -> Option<Timestamp> {
+        self.granted.first().map(|(granted_at, _)| *granted_at)
     }
 
     /// All batches.

@@ -1,27 +1,57 @@
 //! The gate in Redis: one script for each atomic operation, all keys of a slot under one hash tag.
+//!
+//! The scripts decide, this side packs and reads. `scripts/slot.lua` says what lies in Redis.
 
 mod address;
+mod call;
+mod clock;
+mod fault;
+mod keys;
+mod link;
+mod open;
+mod record;
+mod reply;
+mod script;
+mod warm;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use sale::grant::Claim;
+use redis::Value;
+use sale::grant::{Answer, Claim};
 use sale::id::{BatchId, BuyerId, InstallId, RoundId, TicketId};
-use sale::order::Batch;
+use sale::order::{Batch, OrderV1};
+use sale::record::Record;
 use sale::terms::{Restock, Terms};
 use sale::ticket::TicketState;
 use sale::time::Timestamp;
 
 use super::{Bounds, Decided, Figures, GateError, Grants, Settlement, Slot, Snapshot};
-use crate::clock;
 use crate::open::OpenError;
 pub use address::Address;
+use call::{Arguments, Call, Caller, Records};
+use clock::Clock;
+use fault::Fault;
+use keys::Keys;
+use link::Link;
+use reply::{Fields, Unreadable};
+
+/// How long the keys of a retired round stay, for those who want to know how it ended.
+const RETIRED: Duration = Duration::from_secs(3600);
 
 /// The gate in Redis. Clones share its connections.
 #[derive(Clone)]
 pub struct RedisGate(Arc<Inner>);
 
-struct Inner {}
+struct Inner {
+    bounds: Bounds,
+    caller: Caller,
+    /// Claims have a connection of their own: they do not queue behind a large settlement on
+    /// its way, nor behind the copy of a round.
+    claims: Link,
+    rest: Link,
+}
 
 impl RedisGate {
     /// Connects, and refuses a Redis that evicts keys, cannot run the scripts, or belongs to
@@ -32,12 +62,23 @@ impl RedisGate {
         install: InstallId,
         bounds: Bounds,
     ) -> Result<Self, OpenError> {
-        let _ = (address, ca, install, bounds);
-        Err(OpenError::Refused("not built yet".to_owned()))
+        let claims = open::connect(address, ca).await?;
+        let at = |fault: Fault| fault.at(address);
+        let rest = claims.another().await.map_err(at)?;
+        let clock = Clock::new(open::time(&claims).await.map_err(at)?);
+        let keys = Keys::new(address.prefix());
+        open::mark(&claims, &keys, install)
+            .await
+            .map_err(at)?
+            .map_err(|other| OpenError::Refused(format!("{address}: {other}")))?;
+        let caller = Caller { install, keys, clock, parts: call::Parts::default() };
+        let gate = Self(Arc::new(Inner { bounds, caller, claims, rest }));
+        gate.try_grant().await.map_err(at)?;
+        Ok(gate)
     }
 
     pub(super) fn now(&self) -> Timestamp {
-        clock::now()
+        self.0.caller.clock.now()
     }
 
     pub(super) async fn grant(
@@ -46,8 +87,23 @@ impl RedisGate {
         batch: BatchId,
         claims: &[Claim],
     ) -> Result<Grants, GateError> {
-        let _ = (slot, batch, claims);
-        todo!()
+        let Inner { caller, claims: link, .. } = &*self.0;
+        let records = Records::Of(claims.iter().map(|claim| &claim.buyer).collect());
+        let args = self.grant_args(batch, claims);
+        let call = Call { script: &script::GRANT, slot, records, args };
+        let reply = caller.call(link, &call).await?;
+        Ok(granted(caller.install, batch, claims, reply).map_err(Fault::from)?)
+    }
+
+    fn grant_args(&self, batch: BatchId, claims: &[Claim]) -> Vec<Vec<u8>> {
+        let Bounds { outbox_most, resend_after, .. } = &self.0.bounds;
+        let head = [
+            text(Record::MOST),
+            text(outbox_most),
+            text(resend_after.as_millis()),
+            batch.0.to_vec(),
+        ];
+        head.into_iter().chain(claims.iter().map(record::claim)).collect()
     }
 
     pub(super) async fn settle(
@@ -56,8 +112,15 @@ impl RedisGate {
         settlements: &[Settlement],
         decided: &[Decided],
     ) -> Result<(), GateError> {
-        let _ = (slot, settlements, decided);
-        todo!()
+        let records = Records::Of(settlements.iter().map(|new| &new.buyer).collect());
+        let states = settlements.iter().map(|Settlement { ticket, buyer, state }| {
+            [&record::entry(*ticket, state)[..], buyer.as_str().as_bytes()].concat()
+        });
+        let batches = decided
+            .iter()
+            .flat_map(|Decided { batch, sequence }| [text(sequence), batch.0.to_vec()]);
+        let args = [text(settlements.len())].into_iter().chain(states).chain(batches).collect();
+        self.call(&Call { script: &script::SETTLE, slot, records, args }).await.map(drop)
     }
 
     pub(super) async fn read(
@@ -65,8 +128,17 @@ impl RedisGate {
         slot: Slot,
         tickets: &[(TicketId, BuyerId)],
     ) -> Result<Vec<Option<TicketState>>, GateError> {
-        let _ = (slot, tickets);
-        todo!()
+        let buyers = tickets.iter().map(|(_, buyer)| buyer);
+        let args = buyers.clone().map(|buyer| buyer.as_str().into()).collect();
+        let records = Records::Of(buyers.collect());
+        let call = Call { script: &script::READ, slot, records, args };
+        let records = self.call(&call).await?.take::<Vec<Vec<u8>>>("records");
+        let records = records.map_err(Fault::from)?;
+        let found = tickets.iter().zip(records).map(|((ticket, _), record)| {
+            let mut standing = record::tickets(&record)?.into_iter();
+            Ok(standing.find(|(id, _)| id == ticket).map(|(_, state)| state))
+        });
+        Ok(found.collect::<Result<_, Unreadable>>().map_err(Fault::from)?)
     }
 
     pub(super) async fn resend(
@@ -74,18 +146,33 @@ impl RedisGate {
         slot: Slot,
         most: usize,
     ) -> Result<Vec<Arc<Batch>>, GateError> {
-        let _ = (slot, most);
-        todo!()
+        let Inner { bounds: Bounds { resend_after, resend_most, .. }, caller, .. } = &*self.0;
+        let args = vec![text(most), text(resend_after.as_millis()), text(resend_most.as_millis())];
+        let call = Call { script: &script::RESEND, slot, records: Records::None, args };
+        let entries = self.call(&call).await?.take::<Value>("batches").map_err(Fault::from)?;
+        Ok(record::batches(caller.install, entries).map_err(Fault::from)?)
     }
 
-    pub(super) async fn warm(&self, snapshot: Snapshot) -> Result<bool, GateError> {
-        let _ = snapshot;
-        todo!()
+    pub(super) async fn warm(&self, snapshot: &Snapshot) -> Result<bool, GateError> {
+        let Inner { caller, rest, .. } = &*self.0;
+        // To build a copy in vain costs Redis its memory.
+        match self.figures(Slot::first(snapshot.terms.round)).await {
+            Ok(_) => return Ok(false),
+            Err(GateError::NotWarm(_)) => {}
+            Err(error @ (GateError::Unavailable(_) | GateError::NotKnown)) => return Err(error),
+        }
+        // A Redis that lost its rounds lost its marker too.
+        open::mark(rest, &caller.keys, caller.install).await?.map_err(GateError::Unavailable)?;
+        caller.warm(rest, snapshot).await
     }
 
     pub(super) async fn set_terms(&self, terms: Terms) -> Result<(), GateError> {
-        let _ = terms;
-        todo!()
+        let fields = warm::terms_fields(&terms);
+        let fields = fields.into_iter().flat_map(|(name, value)| [name.into(), value.into()]);
+        let args = [text(terms.version)].into_iter().chain(fields).collect();
+        let slot = Slot::first(terms.round);
+        let call = Call { script: &script::TERMS, slot, records: Records::None, args };
+        self.call(&call).await.map(drop)
     }
 
     pub(super) async fn restock(
@@ -94,25 +181,97 @@ impl RedisGate {
         key: &str,
         change: &Restock,
     ) -> Result<i32, GateError> {
-        let _ = (slot, key, change);
-        todo!()
+        let args = vec![key.into(), text(change)];
+        let call = Call { script: &script::RESTOCK, slot, records: Records::None, args };
+        Ok(self.call(&call).await?.take("applied").map_err(Fault::from)?)
     }
 
     pub(super) async fn figures(&self, slot: Slot) -> Result<Figures, GateError> {
-        let _ = slot;
-        todo!()
+        let call = Call { script: &script::FIGURES, slot, records: Records::None, args: vec![] };
+        let reply = self.call(&call).await?;
+        Ok(figures(reply).map_err(Fault::from)?)
     }
 
     pub(super) async fn retire(&self, round: RoundId) -> Result<(), GateError> {
-        let _ = round;
-        todo!()
+        let slot = Slot::first(round);
+        let args = vec![text(RETIRED.as_millis())];
+        let call = Call { script: &script::RETIRE, slot, records: Records::All, args };
+        match self.call(&call).await {
+            Ok(_) | Err(GateError::NotWarm(_)) => Ok(()),
+            Err(error @ (GateError::Unavailable(_) | GateError::NotKnown)) => Err(error),
+        }
     }
 
     pub(super) async fn probe(&self) -> Result<(), GateError> {
-        todo!()
+        Ok(self.try_grant().await?)
     }
 
-    pub(super) async fn close(&self) {
-        let Inner {} = &*self.0;
+    /// Runs the script of a grant where there is no round. Redis refuses it there too when it
+    /// takes no writes, and forgets no script that it is not given again.
+    async fn try_grant(&self) -> Result<(), Fault> {
+        let Inner { caller, claims, .. } = &*self.0;
+        let keys = caller.keys.of_probe().head().collect();
+        let shared = [text(caller.install), text(1), vec![]];
+        let args = shared.into_iter().chain(self.grant_args(BatchId([0; 16]), &[])).collect();
+        caller.run(claims, &script::GRANT, Arguments { keys, args }).await.map(drop)
     }
+
+    /// Ends the gate. What was answered is in Redis, and the connections end with the last clone.
+    pub(super) async fn close(&self) {}
+
+    async fn call(&self, call: &Call<'_>) -> Result<Fields, GateError> {
+        self.0.caller.call(&self.0.rest, call).await
+    }
+}
+
+/// A number as an argument of a script.
+fn text(number: impl ToString) -> Vec<u8> {
+    number.to_string().into_bytes()
+}
+
+/// What grant.lua answered, and the batch that it put into the outbox.
+fn granted(
+    install: InstallId,
+    id: BatchId,
+    claims: &[Claim],
+    mut reply: Fields,
+) -> Result<Grants, Unreadable> {
+    let now = reply.time("now")?;
+    let texts = reply.take::<Vec<Vec<u8>>>("answers")?;
+    let answers = claims.iter().zip(&texts).map(|(claim, text)| reply::answer(claim, text, now));
+    let answers = answers.collect::<Result<Vec<_>, _>>()?;
+    if answers.len() != claims.len() {
+        return Err(Unreadable("list of answers"));
+    }
+    let granted = |answer: &Answer| matches!(answer, Answer::Granted(_));
+    if !answers.iter().any(granted) {
+        return Ok(Grants { answers, batch: None, now });
+    }
+    let incarnation = reply.take("incarnation")?;
+    let winners = claims.iter().zip(&answers).filter(|(_, answer)| granted(answer));
+    let orders = winners.map(|(claim, _)| OrderV1 {
+        ticket: claim.ticket,
+        buyer: claim.buyer.clone(),
+        units: claim.units,
+        granted_at: now,
+        incarnation,
+    });
+    let batch = Batch::new(install, id, reply.take("sequence")?, orders.collect())
+        .expect("all claims of a call belong to one slot");
+    Ok(Grants { answers, batch: Some(Arc::new(batch)), now })
+}
+
+fn figures(mut reply: Fields) -> Result<Figures, Unreadable> {
+    let terms = reply.take::<Vec<u8>>("terms")?;
+    let oldest = reply.take::<Option<i64>>("oldest")?.map(Timestamp::from_millis);
+    Ok(Figures {
+        terms: serde_json::from_slice(&terms).map_err(|_| Unreadable("terms"))?,
+        available: reply.take("available")?,
+        held: reply.take("held")?,
+        sold: reply.take("sold")?,
+        undecided: reply.take("orders")?,
+        undecided_units: reply.take("units")?,
+        oldest: oldest.transpose().map_err(|_| Unreadable("oldest"))?,
+        sequence: reply.take("sequence")?,
+    })
 }

@@ -1,0 +1,115 @@
+//! What an error of Redis means: for a call, and for a start.
+
+use std::io;
+
+use redis::{ErrorKind, RedisError};
+
+use super::address::Address;
+use super::reply::Unreadable;
+use crate::gate::GateError;
+use crate::open::OpenError;
+
+/// Why something was not answered as it should be.
+#[derive(Debug, Clone)]
+pub(super) enum Fault {
+    /// There is no connection: nothing was sent.
+    NotSent(RedisError),
+    /// What was sent was answered by an error, or not at all.
+    Sent(RedisError),
+    /// The answer is none that Dibs knows.
+    Unreadable(Unreadable),
+}
+
+impl From<Unreadable> for Fault {
+    fn from(unreadable: Unreadable) -> Self {
+        Self::Unreadable(unreadable)
+    }
+}
+
+impl Fault {
+    /// Whether the script must be loaded first.
+    pub(super) fn is_no_script(&self) -> bool {
+        match self {
+            Self::Sent(error) => error.code() == Some("NOSCRIPT"),
+            Self::NotSent(_) | Self::Unreadable(_) => false,
+        }
+    }
+
+    /// Why the Redis at `address` cannot be used.
+    pub(super) fn at(&self, address: &Address) -> OpenError {
+        let (Self::NotSent(error) | Self::Sent(error)) = self else {
+            return OpenError::Refused(format!("{address}: {}", self.sentence()));
+        };
+        let line = format!("{address}: {}", self.sentence());
+        let may_pass = matches!(error.code(), Some("LOADING" | "BUSY" | "MASTERDOWN"));
+        if may_pass || (error.is_io_error() && !is_certificate(error)) {
+            OpenError::Unreachable(line)
+        } else {
+            OpenError::Refused(line)
+        }
+    }
+
+    /// What happened, and what to do.
+    fn sentence(&self) -> String {
+        match self {
+            Self::NotSent(error) | Self::Sent(error) => format!("{} ({error})", advice(error)),
+            Self::Unreadable(unreadable) => unreadable.to_string(),
+        }
+    }
+}
+
+impl From<Fault> for GateError {
+    fn from(fault: Fault) -> Self {
+        match &fault {
+            Fault::Sent(error) if is_lost(error) => Self::NotKnown,
+            Fault::NotSent(_) | Fault::Sent(_) | Fault::Unreadable(_) => {
+                Self::Unavailable(fault.sentence())
+            }
+        }
+    }
+}
+
+/// Whether the connection is of no use any more. One on which an answer is overdue is not
+/// either: the way to Redis may be gone without a word.
+pub(super) fn is_lost(error: &RedisError) -> bool {
+    error.is_io_error() || error.is_unrecoverable_error()
+}
+
+/// Whether the other end's certificate was not accepted.
+pub(super) fn is_certificate(error: &RedisError) -> bool {
+    let source = std::error::Error::source(error);
+    let source = source.and_then(|source| source.downcast_ref::<io::Error>());
+    source.is_some_and(|source| {
+        source.kind() == io::ErrorKind::InvalidData && source.to_string().contains("certificate")
+    })
+}
+
+fn advice(error: &RedisError) -> &'static str {
+    match error.code() {
+        Some("OOM") => "Redis has no memory left: raise its maxmemory",
+        Some("READONLY") => "this Redis is a read-only replica: name its primary as the gate",
+        Some("LOADING") => "Redis is still loading its data: wait until it has",
+        Some("BUSY") => "Redis is busy with a script of somebody else: wait, or SCRIPT KILL it",
+        Some("MISCONF") => "Redis cannot write its data to disk and takes no writes: see its log",
+        Some("NOREPLICAS") => "Redis has fewer replicas than it needs to take writes: see its log",
+        Some("WRONGPASS") => "Redis refuses this user and password: correct the gate's address",
+        Some("NOAUTH") => "Redis wants a password: give user:password@ in the gate's address",
+        Some("NOPERM") => {
+            "the user needs more rights in Redis: ACL SETUSER <user> ~<prefix>:* \
+                           +@all -@dangerous +info"
+        }
+        Some("MOVED" | "ASK" | "CLUSTERDOWN" | "CROSSSLOT") => {
+            "this Redis is a node of a cluster: name a Redis that stands alone"
+        }
+        Some("MASTERDOWN") => "this Redis is a replica without its primary: name the primary",
+        Some(_) => "Redis refuses",
+        None if is_certificate(error) => {
+            "the certificate of Redis is not trusted: name the file of its root in engines_ca"
+        }
+        None if error.is_io_error() => "there is no connection to Redis",
+        None if error.kind() == ErrorKind::RESP3NotSupported => {
+            "this Redis is too old: Dibs needs 7.0 or later"
+        }
+        None => "this address cannot be used",
+    }
+}

@@ -1,0 +1,107 @@
+//! What the scripts answer: names and values.
+
+use redis::{FromRedisValue, Value};
+use sale::grant::{Answer, Claim};
+use sale::id::TicketId;
+use sale::ticket::TicketState;
+use sale::time::Timestamp;
+
+use super::record::{ENTRY, ticket, tickets};
+
+/// Something in Redis, or an answer of it, is not what the scripts write: this is its name.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("a {0} in Redis is not one that Dibs wrote")]
+pub(super) struct Unreadable(pub(super) &'static str);
+
+/// Values by name.
+#[derive(Debug)]
+pub(super) struct Fields(Vec<(Vec<u8>, Value)>);
+
+/// Why a script changed nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    NotWarm,
+    OtherInstall,
+    /// The records are divided into so many parts.
+    Parts(u16),
+}
+
+impl Fields {
+    /// Reads name, value, name, value.
+    pub(super) fn read(reply: Value) -> Result<Self, Unreadable> {
+        let Value::Array(items) = reply else { return Err(Unreadable("reply")) };
+        let mut items = items.into_iter();
+        let mut fields = Vec::with_capacity(items.len() / 2);
+        while let Some(name) = items.next() {
+            let name = Vec::from_redis_value(name).map_err(|_| Unreadable("name"))?;
+            fields.push((name, items.next().ok_or(Unreadable("reply"))?));
+        }
+        Ok(Self(fields))
+    }
+
+    /// Takes the value of this name out.
+    pub(super) fn take<T: FromRedisValue>(&mut self, name: &'static str) -> Result<T, Unreadable> {
+        self.find(name).and_then(|value| T::from_redis_value(value).ok()).ok_or(Unreadable(name))
+    }
+
+    /// Looks at the time of this name.
+    pub(super) fn time(&self, name: &'static str) -> Result<Timestamp, Unreadable> {
+        let (_, value) =
+            self.0.iter().find(|(each, _)| each == name.as_bytes()).ok_or(Unreadable(name))?;
+        let ms = i64::from_redis_value_ref(value).map_err(|_| Unreadable(name))?;
+        Timestamp::from_millis(ms).map_err(|_| Unreadable(name))
+    }
+
+    /// Whether the script refused the call.
+    pub(super) fn refusal(&mut self) -> Result<Option<Refusal>, Unreadable> {
+        let Some(value) = self.find("refused") else { return Ok(None) };
+        let word = String::from_redis_value(value).map_err(|_| Unreadable("refusal"))?;
+        let refusal = match word.split_once(' ') {
+            None if word == "not_warm" => Refusal::NotWarm,
+            None if word == "other_install" => Refusal::OtherInstall,
+            Some(("parts", n)) => Refusal::Parts(n.parse().map_err(|_| Unreadable("number"))?),
+            None | Some(_) => return Err(Unreadable("refusal")),
+        };
+        Ok(Some(refusal))
+    }
+
+    fn find(&mut self, name: &str) -> Option<Value> {
+        let at = self.0.iter().position(|(each, _)| each == name.as_bytes())?;
+        Some(self.0.swap_remove(at).1)
+    }
+}
+
+/// What grant.lua answers to one claim.
+pub(super) fn answer(claim: &Claim, text: &[u8], now: Timestamp) -> Result<Answer, Unreadable> {
+    let (word, rest) = match text.iter().position(|byte| *byte == b' ') {
+        Some(at) => (&text[..at], &text[at + 1..]),
+        None => (text, &[][..]),
+    };
+    Ok(match word {
+        b"granted" => Answer::Granted(TicketState::pending(claim.units, now)),
+        b"standing" => Answer::Standing(state(rest)?),
+        b"units_differ" => Answer::UnitsDiffer(state(rest)?),
+        b"upcoming" => Answer::NotOpen,
+        b"closed" => Answer::Closed,
+        b"limit_reached" => Answer::LimitReached(live(rest)?),
+        b"sold_out" => Answer::SoldOut,
+        b"too_few_left" => Answer::TooFewLeft(number(rest)?),
+        b"outbox_full" => Answer::OutboxFull,
+        _ => return Err(Unreadable("answer")),
+    })
+}
+
+fn state(entry: &[u8]) -> Result<TicketState, Unreadable> {
+    let entry: &[u8; ENTRY] = entry.try_into().map_err(|_| Unreadable("entry"))?;
+    ticket(entry).map(|(_, state)| state)
+}
+
+fn live(record: &[u8]) -> Result<Vec<(TicketId, TicketState)>, Unreadable> {
+    let tickets = tickets(record)?;
+    Ok(tickets.into_iter().filter(|(_, state)| state.status.holds_units()).collect())
+}
+
+fn number(text: &[u8]) -> Result<u32, Unreadable> {
+    let text = std::str::from_utf8(text).map_err(|_| Unreadable("number"))?;
+    text.parse().map_err(|_| Unreadable("number"))
+}

@@ -1,0 +1,28 @@
+#!lua flags=no-writes
+-- Reads the terms and the counts of a slot at one moment.
+--
+-- KEYS   as slot.lua says; no records
+-- ARGV   as slot.lua says
+-- Reply  terms      their JSON
+--        available  units that nobody holds
+--        held       units of pending tickets
+--        sold       units of confirmed tickets
+--        orders     in the outbox
+--        units      of those orders
+--        oldest     when the oldest of those orders was granted; nil if there is none
+--        sequence   of the last write
+
+local refused = refusal()
+if refused then
+  return reply('refused', refused)
+end
+
+local answer = reply('terms', redis.call('HGET', TERMS, 'json'))
+for _, name in ipairs({ 'available', 'held', 'sold', 'orders', 'units', 'sequence' }) do
+  answer[#answer + 1] = name
+  answer[#answer + 1] = redis.call('HGET', STOCK, name)
+end
+local first = redis.call('XRANGE', OUTBOX, '-', '+', 'COUNT', 1)[1]
+answer[#answer + 1] = 'oldest'
+answer[#answer + 1] = first and by_name(first[2]).granted_at or false
+return answer

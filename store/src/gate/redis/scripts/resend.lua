@@ -1,0 +1,39 @@
+#!lua flags=allow-oom
+-- Hands out overdue batches of the outbox and stamps them: each once a step, in the whole
+-- cluster. Steps double, which the age of a batch tells: it is the sum of the steps before.
+--
+-- KEYS   as slot.lua says; no records
+-- ARGV   as slot.lua says, then
+--        most     batches to hand out
+--        first    milliseconds of the first step
+--        longest  milliseconds that no step exceeds
+-- Reply  batches  one list of names and values each, as grant.lua wrote it into the outbox
+
+local refused = refusal()
+if refused then
+  return reply('refused', refused)
+end
+
+local most, first, longest = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
+
+local function step_after(granted_at)
+  local age, step = now - granted_at, first
+  while step > 0 and step <= age and step < longest do
+    step = step * 2
+  end
+  return math.min(step, longest)
+end
+
+local batches, stamps = {}, {}
+for n, sequence in ipairs(redis.call('ZRANGEBYSCORE', DUE, '-inf', now, 'LIMIT', 0, most)) do
+  local id = sequence .. '-0'
+  local fields = redis.call('XRANGE', OUTBOX, id, id)[1][2]
+  local entry = by_name(fields)
+  batches[n] = fields
+  stamps[2 * n - 1] = now + step_after(entry.granted_at)
+  stamps[2 * n] = sequence
+end
+for from = 1, #stamps, ARGUMENTS do
+  redis.call('ZADD', DUE, unpack(stamps, from, math.min(from + ARGUMENTS - 1, #stamps)))
+end
+return reply('batches', batches)

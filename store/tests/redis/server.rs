@@ -1,0 +1,118 @@
+//! A redis-server that belongs to one test.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::super::{connection, setting};
+
+/// The server, on a port and a folder of its own; killed in the end.
+pub(super) struct Server {
+    options: Vec<String>,
+    folder: tempfile::TempDir,
+    port: u16,
+    running: Running,
+}
+
+/// Its process, and what it prints: closed, that would be an error to it.
+struct Running {
+    process: Child,
+    _prints: BufReader<ChildStdout>,
+}
+
+impl Server {
+    /// Starts one without persistence, unless `options` say otherwise.
+    pub(super) fn start(options: &[&str]) -> Self {
+        let options: Vec<_> = options.iter().map(|option| (*option).to_owned()).collect();
+        let folder = tempfile::tempdir().unwrap();
+        for _ in 0..20 {
+            let free = TcpListener::bind("127.0.0.1:0").unwrap();
+            let port = free.local_addr().unwrap().port();
+            drop(free);
+            if let Some(running) = Running::start(port, folder.path(), &options) {
+                return Self { options, folder, port, running };
+            }
+        }
+        panic!("redis-server does not start with {options:?}");
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// One command, from a connection of its own.
+    pub(super) async fn command(&self, words: &[&str]) {
+        let mut redis = connection(&self.url()).await;
+        let mut command = redis::cmd(words[0]);
+        command.arg(&words[1..]).exec_async(&mut redis).await.unwrap();
+    }
+
+    /// Ends it as a crash would.
+    pub(super) fn kill(&mut self) {
+        self.running.end();
+    }
+
+    /// Starts it again on its port and its folder.
+    pub(super) fn start_again(&mut self) {
+        let guard = Instant::now() + Duration::from_secs(30);
+        self.running = loop {
+            if let Some(running) = Running::start(self.port, self.folder.path(), &self.options) {
+                break running;
+            }
+            assert!(Instant::now() < guard, "redis-server does not start again");
+        };
+    }
+
+    /// Holds it: what is sent to it lies in its sockets.
+    pub(super) fn pause(&self) {
+        self.running.signal(Signal::STOP);
+    }
+
+    pub(super) fn resume(&self) {
+        self.running.signal(Signal::CONT);
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.running.end();
+    }
+}
+
+impl Running {
+    /// `None` if it ends before it is ready, as it does where the port is taken.
+    fn start(port: u16, folder: &std::path::Path, options: &[String]) -> Option<Self> {
+        let mut process = Command::new(setting("TEST_REDIS_SERVER"))
+            .args(["--bind", "127.0.0.1", "--save", "", "--logfile", "", "--port"])
+            .arg(port.to_string())
+            .arg("--dir")
+            .arg(folder)
+            .args(options)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut prints = BufReader::new(process.stdout.take().unwrap());
+        let mut line = String::new();
+        while prints.read_line(&mut line).unwrap() > 0 {
+            if line.contains("Ready to accept connections") {
+                return Some(Self { process, _prints: prints });
+            }
+            line.clear();
+        }
+        process.wait().unwrap();
+        None
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.process.id().try_into().unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    fn end(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
