@@ -29,6 +29,14 @@ pub enum LogError {
     /// It holds as much as it may; what was to be published is published again by the sweeper.
     #[error("the log is full")]
     Full,
+    /// The message is larger than it can carry, today and later.
+    #[error("a message of {bytes} bytes is larger than the {most} bytes that the log carries")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The largest size.
+        most: usize,
+    },
     /// It cannot be reached, or has ended.
     #[error("the log is not available: {0}")]
     Unavailable(String),
@@ -92,7 +100,7 @@ impl Log {
     pub async fn outcomes(&self) -> Result<Feed, LogError> {
         match self {
             Self::Local(log) => Ok(Feed::Local(log.outcomes())),
-            Self::Pulsar(log) => Ok(Feed::Pulsar(log.outcomes().await?)),
+            Self::Pulsar(log) => Ok(Feed::Pulsar(Box::new(log.outcomes().await?))),
         }
     }
 
@@ -139,7 +147,10 @@ impl Orders {
                 drop(deliveries);
                 Ok(())
             }
-            Self::Pulsar(orders) => orders.ack(deliveries).await,
+            Self::Pulsar(orders) => {
+                orders.ack(deliveries);
+                Ok(())
+            }
         }
     }
 
@@ -151,7 +162,10 @@ impl Orders {
                 drop(deliveries);
                 Ok(())
             }
-            Self::Pulsar(orders) => orders.nack(deliveries).await,
+            Self::Pulsar(orders) => {
+                orders.nack(deliveries);
+                Ok(())
+            }
         }
     }
 }
@@ -161,7 +175,7 @@ pub enum Feed {
     /// From this process.
     Local(LocalFeed),
     /// From a topic.
-    Pulsar(PulsarFeed),
+    Pulsar(Box<PulsarFeed>),
 }
 
 impl Feed {

@@ -1,11 +1,11 @@
-//! What every log must do, whatever engine it runs on. Each function has orders and outcomes of
-//! its own install, and passes over those of others, so that all of them can share one engine.
+//! What every log must do, whatever engine it runs on. Each function gets a log of its own, of
+//! the install [`INSTALL`].
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use sale::id::{BatchId, BuyerId, InstallId, SaleId, TicketId};
 use sale::order::{Batch, OrderV1};
 use sale::outcome::Outcome;
@@ -14,45 +14,54 @@ use sale::time::Timestamp;
 use sale::units::Units;
 use store::log::{Feed, FeedEvent, Log, Orders};
 
+/// Whose orders and outcomes these are.
+pub(crate) const INSTALL: InstallId = InstallId([7; 16]);
+
 /// A failure guard, not a measure.
-async fn within<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(30), what).await.expect("it comes in time")
+pub(crate) async fn within<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(60), what).await.expect("it comes in time")
 }
 
-fn fresh_install() -> InstallId {
-    static NEXT: AtomicU8 = AtomicU8::new(1);
-    InstallId([NEXT.fetch_add(1, Ordering::Relaxed); 16])
-}
-
-fn order(n: u8) -> OrderV1 {
-    let mut ticket = TicketId([n; 16]);
-    ticket.0[..5].fill(0);
+fn order(n: u16, buyer: &str) -> OrderV1 {
+    let mut ticket = TicketId([0; 16]);
+    ticket.0[14..].copy_from_slice(&n.to_be_bytes());
     OrderV1 {
         ticket,
-        buyer: BuyerId::new("ada").unwrap(),
+        buyer: BuyerId::new(buyer).unwrap(),
         units: Units::ONE,
         granted_at: Timestamp::from_millis(1_000).unwrap(),
         incarnation: 1,
     }
 }
 
-fn batch(install: InstallId, id: u8, orders: u8) -> Arc<Batch> {
-    let orders = (1..=orders).map(order).collect();
-    Arc::new(Batch::new(install, BatchId([id; 16]), u64::from(id), orders).unwrap())
+pub(crate) fn id(n: u16) -> BatchId {
+    let mut id = BatchId([0; 16]);
+    id.0[..2].copy_from_slice(&n.to_be_bytes());
+    id
 }
 
-fn outcome(install: InstallId, n: u8) -> Outcome {
-    let order = order(n);
+/// The ids of the batches 1 to `last`.
+pub(crate) fn ids(last: u16) -> HashSet<BatchId> {
+    (1..=last).map(id).collect()
+}
+
+pub(crate) fn batch(n: u16, orders: u16) -> Arc<Batch> {
+    let orders = (1..=orders).map(|n| order(n, "ada")).collect();
+    Arc::new(Batch::new(INSTALL, id(n), n.into(), orders).unwrap())
+}
+
+pub(crate) fn outcome(n: u16) -> Outcome {
+    let order = order(n, "ada");
     let sale = SaleId::new("s").unwrap();
     let ticket = Ticket { id: order.ticket, sale, state: order.pending() };
-    Outcome { install, ticket }
+    Outcome { install: INSTALL, ticket }
 }
 
-/// Receives and acknowledges until all these batches of the install have come.
-async fn receive(orders: &mut Orders, install: InstallId, mut missing: HashSet<BatchId>) {
+/// Receives and acknowledges until all these batches have come.
+pub(crate) async fn receive(orders: &mut Orders, mut missing: HashSet<BatchId>) {
     while !missing.is_empty() {
         let deliveries = within(orders.next(100)).await.unwrap();
-        for delivery in deliveries.iter().filter(|delivery| delivery.batch.install == install) {
+        for delivery in &deliveries {
             missing.remove(&delivery.batch.id);
         }
         orders.ack(deliveries).await.unwrap();
@@ -61,61 +70,68 @@ async fn receive(orders: &mut Orders, install: InstallId, mut missing: HashSet<B
 
 /// A batch travels whole: the same orders, in their order.
 pub(crate) async fn a_batch_comes_as_it_was_published(log: Log) {
-    let install = fresh_install();
-    let sent = batch(install, 1, 5);
+    let sent = batch(1, 5);
     let mut orders = log.orders().await.unwrap();
     log.publish(sent.clone()).await.unwrap();
-    loop {
-        let deliveries = within(orders.next(1)).await.unwrap();
-        let found = deliveries.iter().find(|delivery| delivery.batch.install == install);
-        let received = found.map(|delivery| delivery.batch.clone());
-        orders.ack(deliveries).await.unwrap();
-        if let Some(received) = received {
-            assert_eq!(received, sent);
-            return;
-        }
-    }
+    let deliveries = within(orders.next(1)).await.unwrap();
+    assert_eq!(deliveries[0].batch, sent);
+    orders.ack(deliveries).await.unwrap();
+}
+
+/// So does the largest that a gate makes.
+pub(crate) async fn a_batch_of_many_orders_with_long_names_travels_whole(log: Log) {
+    let buyer = "\u{1}".repeat(64);
+    let many = (1..=500).map(|n| order(n, &buyer)).collect();
+    let sent = Arc::new(Batch::new(INSTALL, id(1), 1, many).unwrap());
+    log.publish(sent.clone()).await.unwrap();
+    let mut orders = log.orders().await.unwrap();
+    let deliveries = within(orders.next(1)).await.unwrap();
+    assert_eq!(deliveries[0].batch, sent);
 }
 
 /// What is published before anybody receives waits for the first who does.
 pub(crate) async fn batches_wait_for_a_consumer(log: Log) {
-    let install = fresh_install();
-    for id in 1..=20 {
-        log.publish(batch(install, id, 2)).await.unwrap();
+    for n in 1..=20 {
+        log.publish(batch(n, 2)).await.unwrap();
     }
     let mut orders = log.orders().await.unwrap();
-    receive(&mut orders, install, (1..=20).map(|id| BatchId([id; 16])).collect()).await;
+    receive(&mut orders, ids(20)).await;
+}
+
+/// Many may publish at the same time.
+pub(crate) async fn what_many_publish_at_once_comes(log: Log) {
+    let published = join_all((1..=200).map(|n| log.publish(batch(n, 1)))).await;
+    assert!(published.iter().all(Result::is_ok));
+    let mut orders = log.orders().await.unwrap();
+    receive(&mut orders, ids(200)).await;
 }
 
 /// Taking stops when enough orders are together; what is left comes with the next take.
 pub(crate) async fn a_take_is_bounded_and_leaves_the_rest(log: Log) {
-    let install = fresh_install();
-    for id in 1..=3 {
-        log.publish(batch(install, id, 10)).await.unwrap();
+    for n in 1..=3 {
+        log.publish(batch(n, 10)).await.unwrap();
     }
     let mut orders = log.orders().await.unwrap();
-    let mut missing: HashSet<_> = (1..=3).map(|id| BatchId([id; 16])).collect();
+    let mut missing = ids(3);
     while !missing.is_empty() {
         let deliveries = within(orders.next(11)).await.unwrap();
-        let taken: Vec<_> = deliveries.iter().map(|delivery| delivery.batch.clone()).collect();
-        let all_but_last: usize =
-            taken.iter().rev().skip(1).map(|batch| batch.orders().len()).sum();
+        let sizes = deliveries.iter().rev().map(|delivery| delivery.batch.orders().len());
+        let all_but_last: usize = sizes.skip(1).sum();
         assert!(all_but_last < 11, "enough orders were together before the last batch");
-        orders.ack(deliveries).await.unwrap();
-        for batch in taken.iter().filter(|batch| batch.install == install) {
-            missing.remove(&batch.id);
+        for delivery in &deliveries {
+            missing.remove(&delivery.batch.id);
         }
+        orders.ack(deliveries).await.unwrap();
     }
 }
 
 /// Several consumers share the work: together they receive everything.
 pub(crate) async fn consumers_share_the_work(log: Log) {
-    let install = fresh_install();
     let (mut one, mut two) = (log.orders().await.unwrap(), log.orders().await.unwrap());
-    let mut missing: HashSet<_> = (1..=40).map(|id| BatchId([id; 16])).collect();
-    for id in 1..=40 {
-        log.publish(batch(install, id, 1)).await.unwrap();
+    for n in 1..=40 {
+        log.publish(batch(n, 1)).await.unwrap();
     }
+    let mut missing = ids(40);
     while !missing.is_empty() {
         let (deliveries, of_one) = within(async {
             tokio::select! {
@@ -125,7 +141,7 @@ pub(crate) async fn consumers_share_the_work(log: Log) {
         })
         .await;
         let deliveries = deliveries.unwrap();
-        for delivery in deliveries.iter().filter(|delivery| delivery.batch.install == install) {
+        for delivery in &deliveries {
             missing.remove(&delivery.batch.id);
         }
         let consumer = if of_one { &mut one } else { &mut two };
@@ -133,25 +149,41 @@ pub(crate) async fn consumers_share_the_work(log: Log) {
     }
 }
 
+/// A consumer that is given up leaves what it had not taken to the next one.
+pub(crate) async fn a_consumer_that_is_dropped_leaves_the_rest_to_the_next(log: Log) {
+    for n in 1..=20 {
+        log.publish(batch(n, 1)).await.unwrap();
+    }
+    let mut orders = log.orders().await.unwrap();
+    let mut missing = ids(20);
+    let taken = within(orders.next(5)).await.unwrap();
+    for delivery in &taken {
+        missing.remove(&delivery.batch.id);
+    }
+    orders.ack(taken).await.unwrap();
+    drop(orders);
+    let mut orders = log.orders().await.unwrap();
+    receive(&mut orders, missing).await;
+}
+
 /// Giving up a wait loses nothing.
 pub(crate) async fn a_wait_that_is_dropped_loses_nothing(log: Log) {
-    let install = fresh_install();
     let mut orders = log.orders().await.unwrap();
-    for id in 1..=20 {
+    for n in 1..=20 {
         let dropped = tokio::time::timeout(Duration::ZERO, orders.next(1)).await;
         if let Ok(deliveries) = dropped {
             orders.ack(deliveries.unwrap()).await.unwrap();
         }
-        log.publish(batch(install, id, 1)).await.unwrap();
-        receive(&mut orders, install, HashSet::from([BatchId([id; 16])])).await;
+        log.publish(batch(n, 1)).await.unwrap();
+        receive(&mut orders, HashSet::from([id(n)])).await;
     }
 }
 
-async fn hear(feed: &mut Feed, install: InstallId, mut missing: HashSet<TicketId>) {
+async fn hear(feed: &mut Feed, mut missing: HashSet<TicketId>) {
     while !missing.is_empty() {
         match within(feed.next()).await.unwrap() {
             FeedEvent::Outcomes(outcomes) => {
-                for outcome in outcomes.iter().filter(|outcome| outcome.install == install) {
+                for outcome in outcomes.iter() {
                     missing.remove(&outcome.ticket.id);
                 }
             }
@@ -162,19 +194,18 @@ async fn hear(feed: &mut Feed, install: InstallId, mut missing: HashSet<TicketId
 
 /// Every watcher hears every outcome from the moment he listens.
 pub(crate) async fn every_feed_hears_every_outcome(log: Log) {
-    let install = fresh_install();
     let (mut one, mut two) = (log.outcomes().await.unwrap(), log.outcomes().await.unwrap());
-    let outcomes: Vec<_> = (1..=9).map(|n| outcome(install, n)).collect();
+    let outcomes: Vec<_> = (1..=9).map(outcome).collect();
     let tickets: HashSet<_> = outcomes.iter().map(|outcome| outcome.ticket.id).collect();
     for part in outcomes.chunks(4) {
         log.publish_outcomes(part.to_vec()).await.unwrap();
     }
-    hear(&mut one, install, tickets.clone()).await;
-    hear(&mut two, install, tickets).await;
+    hear(&mut one, tickets.clone()).await;
+    hear(&mut two, tickets).await;
 }
 
 /// Outcomes that nobody listens for are no fault.
 pub(crate) async fn outcomes_without_a_watcher_are_no_fault(log: Log) {
-    log.publish_outcomes(vec![outcome(fresh_install(), 1)]).await.unwrap();
+    log.publish_outcomes(vec![outcome(1)]).await.unwrap();
     log.probe().await.unwrap();
 }
