@@ -8,6 +8,7 @@ pub mod gate;
 pub mod ledger;
 pub mod log;
 pub mod open;
+pub mod stage;
 
 /// The three seams of one install, as every role gets them.
 #[derive(Clone)]

@@ -90,6 +90,7 @@ contract! {
         the_same_request_finds_the_sale_and_another_one_differs,
         requests_at_the_same_time_create_one_sale,
         words_touch_neither_terms_nor_stock,
+        words_of_any_characters_are_kept,
         the_window_moves_only_while_the_sale_is_upcoming,
         closing_counts_once_and_ends_the_window,
         sales_are_listed_newest_first_and_retired_ones_last,
@@ -112,11 +113,14 @@ contract! {
         what_was_not_asked_for_cannot_be_finished,
         unfinished_ones_are_listed_while_their_round_lives,
         stock_and_number_of_changes_are_bounded,
+        keys_are_told_apart_by_each_byte,
+        a_round_is_retired_or_its_stock_changes,
         streams_of_orders_and_restocks_conserve_units;
     tickets:
         a_read_finds_what_stands_in_the_order_asked,
         pages_hold_each_ticket_of_the_round_once,
         a_snapshot_is_what_was_decided,
+        a_snapshot_is_one_view_while_orders_are_decided,
         any_buyer_that_may_exist_is_kept_as_he_is;
     aside:
         an_order_climbs_the_ladder_and_is_parked,
@@ -127,6 +131,7 @@ contract! {
         the_deadline_of_an_order_set_aside_is_kept,
         an_order_of_an_unknown_round_has_no_deadline,
         what_is_set_aside_is_taken_and_listed_in_parts,
+        workers_side_by_side_take_up_each_order_once,
         contacts_far_apart_begin_a_new_run;
 }
 

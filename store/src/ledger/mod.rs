@@ -1,10 +1,15 @@
 //! The ledger: the truth at rest. It decides orders, and keeps sales, rounds and tickets.
 
+mod change;
+mod ladder;
 pub mod mysql;
+mod rows;
+mod sitting;
 mod split;
 pub mod sqlite;
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use sale::decide::Deadline;
 use sale::id::{BuyerId, InstallId, RoundId, SaleId, Salt, TicketId};
@@ -29,13 +34,26 @@ pub enum Ledger {
     MySql(MySqlLedger),
 }
 
-/// Why a call of the ledger was not answered. In both cases nothing of it was committed.
+/// How long a read, or a write of an operator, may take.
+pub const CALL: Duration = Duration::from_secs(2);
+
+/// How long one transaction of verdicts may take, or one that sets orders aside or takes them up
+/// again, with every time that others were in its way.
+pub const DECIDE: Duration = Duration::from_secs(15);
+
+/// How long reading a whole round may take.
+pub const SNAPSHOT: Duration = Duration::from_secs(60);
+
+/// Why a call of the ledger was not answered.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
-    /// The ledger cannot be reached or cannot write: the same call may succeed later.
+    /// The ledger cannot be reached, cannot write, or did not answer in time. Nothing of the call
+    /// was committed, unless it was cut off at its commit: then it may stand as a whole. The same
+    /// call may be made again in any case: each finds what it has done before.
     #[error("the ledger is not available: {0}")]
     Unavailable(String),
-    /// The ledger refuses this very call; trying it again unchanged will fail again.
+    /// The ledger refuses this very call, and nothing of it was committed; trying it again
+    /// unchanged will fail again.
     #[error("the ledger refused: {0}")]
     Refused(String),
 }
@@ -216,11 +234,8 @@ pub struct SetAside {
 }
 
 /// Waiting before the 2nd, 3rd and 4th try of an order; after the last it is parked.
-pub const RETRIES_AFTER: [std::time::Duration; 3] = [
-    std::time::Duration::from_secs(5),
-    std::time::Duration::from_secs(10),
-    std::time::Duration::from_secs(30),
-];
+pub const RETRIES_AFTER: [Duration; 3] =
+    [Duration::from_secs(5), Duration::from_secs(10), Duration::from_secs(30)];
 
 /// An order that a worker has taken up again, the try already counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -231,11 +246,12 @@ pub struct Retry {
     pub reject: Option<Reason>,
 }
 
+/// Makes a call within its limit.
 macro_rules! dispatch {
-    ($self:ident, $engine:ident => $call:expr) => {
+    ($self:ident, $limit:expr, $engine:ident => $call:expr) => {
         match $self {
-            Self::Sqlite($engine) => $call.await.map_err(LedgerError::from),
-            Self::MySql($engine) => $call.await.map_err(LedgerError::from),
+            Self::Sqlite($engine) => in_time($limit, $call).await,
+            Self::MySql($engine) => in_time($limit, $call).await,
         }
     };
 }
@@ -251,23 +267,23 @@ impl Ledger {
 
     /// Creates a sale with its first round, once.
     pub async fn create(&self, sale: &NewSale) -> Result<Creation, LedgerError> {
-        dispatch!(self, ledger => ledger.create(sale))
+        dispatch!(self, CALL, ledger => ledger.create(sale))
     }
 
     /// One sale.
     pub async fn sale(&self, id: &SaleId) -> Result<Option<Sale>, LedgerError> {
-        dispatch!(self, ledger => ledger.sale(id))
+        dispatch!(self, CALL, ledger => ledger.sale(id))
     }
 
     /// The sale that a round belongs to, with that round.
     pub async fn sale_of(&self, round: RoundId) -> Result<Option<Sale>, LedgerError> {
-        dispatch!(self, ledger => ledger.sale_of(round))
+        dispatch!(self, CALL, ledger => ledger.sale_of(round))
     }
 
     /// Every sale that is not retired, and the newest retired ones, at most `most` in all:
     /// those that are not retired first, the newest first.
     pub async fn sales(&self, most: u32) -> Result<Vec<Sale>, LedgerError> {
-        dispatch!(self, ledger => ledger.sales(most))
+        dispatch!(self, CALL, ledger => ledger.sales(most))
     }
 
     /// Changes a sale's words, window or state. `now` is the gate's clock.
@@ -277,7 +293,7 @@ impl Ledger {
         amendment: &Amendment,
         now: Timestamp,
     ) -> Result<Amended, LedgerError> {
-        dispatch!(self, ledger => ledger.amend(id, amendment, now))
+        dispatch!(self, CALL, ledger => ledger.amend(id, amendment, now))
     }
 
     /// Writes down the intent to change the stock; upwards the units are in the ledger with it.
@@ -287,7 +303,7 @@ impl Ledger {
         key: &str,
         change: &Restock,
     ) -> Result<RestockBegun, LedgerError> {
-        dispatch!(self, ledger => ledger.begin_restock(round, key, change))
+        dispatch!(self, CALL, ledger => ledger.begin_restock(round, key, change))
     }
 
     /// Writes down what the gate applied; downwards the units leave the ledger with it.
@@ -297,12 +313,12 @@ impl Ledger {
         key: &str,
         applied: i32,
     ) -> Result<(), LedgerError> {
-        dispatch!(self, ledger => ledger.finish_restock(round, key, applied))
+        dispatch!(self, CALL, ledger => ledger.finish_restock(round, key, applied))
     }
 
     /// Changes of stock that were begun and not finished, of rounds that are not retired.
     pub async fn unfinished_restocks(&self) -> Result<Vec<RestockRow>, LedgerError> {
-        dispatch!(self, ledger => ledger.unfinished_restocks())
+        dispatch!(self, CALL, ledger => ledger.unfinished_restocks())
     }
 
     /// Decides orders, in their order, each at most once: what already stands is answered from
@@ -322,8 +338,7 @@ impl Ledger {
             .filter(|order| seen.insert((order.ticket, &order.buyer)))
             .cloned()
             .collect();
-        let decide =
-            async |part: &[OrderV1]| dispatch!(self, ledger => ledger.decide(part, deadline, now));
+        let decide = async |part: &[OrderV1]| dispatch!(self, DECIDE, ledger => ledger.decide(part, deadline, now));
         isolated(&orders, decide).await
     }
 
@@ -334,12 +349,12 @@ impl Ledger {
         reason: Reason,
         now: Timestamp,
     ) -> Result<Decision, LedgerError> {
-        dispatch!(self, ledger => ledger.reject(order, reason, now))
+        dispatch!(self, DECIDE, ledger => ledger.reject(order, reason, now))
     }
 
     /// The tickets that stand, `None` for those that do not.
     pub async fn read(&self, tickets: &[TicketId]) -> Result<Vec<Option<Row>>, LedgerError> {
-        dispatch!(self, ledger => ledger.read(tickets))
+        dispatch!(self, CALL, ledger => ledger.read(tickets))
     }
 
     /// Tickets of a round in the order of their ids, after `after`, at most `most`.
@@ -350,33 +365,29 @@ impl Ledger {
         after: Option<TicketId>,
         most: u32,
     ) -> Result<Vec<Row>, LedgerError> {
-        dispatch!(self, ledger => ledger.tickets(round, status, after, most))
+        dispatch!(self, CALL, ledger => ledger.tickets(round, status, after, most))
     }
 
     /// The counts of a round.
     pub async fn counts(&self, round: RoundId) -> Result<Option<Counts>, LedgerError> {
-        dispatch!(self, ledger => ledger.counts(round))
+        dispatch!(self, CALL, ledger => ledger.counts(round))
     }
 
     /// One consistent view of a round, to load a gate from.
     pub async fn snapshot(&self, round: RoundId) -> Result<Option<Snapshot>, LedgerError> {
-        dispatch!(self, ledger => ledger.snapshot(round))
+        dispatch!(self, SNAPSHOT, ledger => ledger.snapshot(round))
     }
 
     /// Marks a round as answered for by the ledger alone. Answers whether it is: a round with an
     /// unfinished change of stock is not retired.
     pub async fn retire(&self, round: RoundId) -> Result<bool, LedgerError> {
-        dispatch!(self, ledger => ledger.retire(round))
+        dispatch!(self, CALL, ledger => ledger.retire(round))
     }
 
     /// Says that a worker has reached the ledger, and learns since when it has been within
     /// reach: the begin of the present run of contacts that are at most `gap` apart.
-    pub async fn contact(
-        &self,
-        now: Timestamp,
-        gap: std::time::Duration,
-    ) -> Result<Timestamp, LedgerError> {
-        dispatch!(self, ledger => ledger.contact(now, gap))
+    pub async fn contact(&self, now: Timestamp, gap: Duration) -> Result<Timestamp, LedgerError> {
+        dispatch!(self, CALL, ledger => ledger.contact(now, gap))
     }
 
     /// Sets orders aside that failed on their own: each is tried again after the first of
@@ -386,7 +397,7 @@ impl Ledger {
         failed: &[(OrderV1, String)],
         now: Timestamp,
     ) -> Result<(), LedgerError> {
-        dispatch!(self, ledger => ledger.set_aside(failed, now))
+        dispatch!(self, DECIDE, ledger => ledger.set_aside(failed, now))
     }
 
     /// Takes up orders whose next try is due, whose deadline has passed, or that an operator
@@ -398,12 +409,12 @@ impl Ledger {
         now: Timestamp,
         most: u32,
     ) -> Result<Vec<Retry>, LedgerError> {
-        dispatch!(self, ledger => ledger.take_due(deadline, now, most))
+        dispatch!(self, DECIDE, ledger => ledger.take_due(deadline, now, most))
     }
 
     /// Writes down what the engine said of a try that failed.
     pub async fn note_failure(&self, ticket: TicketId, error: &str) -> Result<(), LedgerError> {
-        dispatch!(self, ledger => ledger.note_failure(ticket, error))
+        dispatch!(self, CALL, ledger => ledger.note_failure(ticket, error))
     }
 
     /// Orders that are set aside, by ticket, after `after`, at most `most`.
@@ -412,7 +423,7 @@ impl Ledger {
         after: Option<TicketId>,
         most: u32,
     ) -> Result<Vec<SetAside>, LedgerError> {
-        dispatch!(self, ledger => ledger.aside(after, most))
+        dispatch!(self, CALL, ledger => ledger.aside(after, most))
     }
 
     /// Asks the worker to try a parked order again from the start of the ladder, or to reject
@@ -423,12 +434,12 @@ impl Ledger {
         reject: bool,
         now: Timestamp,
     ) -> Result<bool, LedgerError> {
-        dispatch!(self, ledger => ledger.release(ticket, reject, now))
+        dispatch!(self, CALL, ledger => ledger.release(ticket, reject, now))
     }
 
     /// Tries the path of a verdict: a transaction that writes, and commits.
     pub async fn probe(&self) -> Result<(), LedgerError> {
-        dispatch!(self, ledger => ledger.probe())
+        dispatch!(self, CALL, ledger => ledger.probe())
     }
 
     /// Ends the ledger's connections.
@@ -437,6 +448,18 @@ impl Ledger {
             Self::Sqlite(ledger) => ledger.close().await,
             Self::MySql(ledger) => ledger.close().await,
         }
+    }
+}
+
+/// Ends a call that takes longer than it may. It is dropped where it waits: what it has written
+/// is rolled back, unless it waits for its commit.
+async fn in_time<T, E: Into<LedgerError>>(
+    limit: Duration,
+    call: impl Future<Output = Result<T, E>>,
+) -> Result<T, LedgerError> {
+    match tokio::time::timeout(limit, call).await {
+        Ok(answered) => answered.map_err(E::into),
+        Err(_) => Err(LedgerError::Unavailable("it did not answer in time".to_owned())),
     }
 }
 
@@ -449,7 +472,7 @@ pub struct DeadlineFrom {
 
 impl DeadlineFrom {
     /// The deadline of a round.
-    pub fn of(&self, answer_within: std::time::Duration) -> Deadline {
+    pub fn of(&self, answer_within: Duration) -> Deadline {
         Deadline { answer_within, reachable_since: self.reachable_since }
     }
 }

@@ -1,43 +1,82 @@
-//! The ledger in MySQL or MariaDB.
+//! The ledger in MySQL or MariaDB: a pool of connections writes, another one reads.
+//!
+//! Whatever writes first locks the rows that it decides by, in the order of their ids, so what
+//! it has read cannot change before it commits. The SQL is what both servers speak.
 
 mod address;
+mod aside;
+mod connection;
+mod decide;
 mod fault;
+mod restocks;
+mod sales;
+mod schema;
+mod server;
+mod tickets;
 
 use std::path::Path;
 use std::time::Duration;
 
-use sale::id::{InstallId, RoundId, SaleId, TicketId};
-use sale::order::OrderV1;
-use sale::status::Reason;
-use sale::terms::{NewSale, Restock};
+use sale::id::InstallId;
 use sale::time::Timestamp;
+use sqlx::mysql::MySqlPool;
+use sqlx::{Connection as _, MySql, QueryBuilder};
+use tokio::time::{sleep, timeout};
 
-use super::{
-    Amended, Amendment, Counts, Creation, DeadlineFrom, Decision, RestockBegun, RestockRow, Retry,
-    Row, Sale, SetAside, StatusFilter,
-};
-use crate::gate::Snapshot;
+use super::LedgerError;
+use super::change::run_since;
+use super::rows::readable;
 use crate::open::OpenError;
 pub use address::Address;
+use connection::{CONNECT, Held, READING, WRITING};
 pub(in crate::ledger) use fault::Fault;
+pub use schema::migrate;
 
 /// The ledger in MySQL or MariaDB. Clones share its connections.
 #[derive(Clone)]
 pub struct MySqlLedger {
     install: InstallId,
+    writers: MySqlPool,
+    readers: MySqlPool,
 }
 
-/// Brings the tables up to date, under a lock, so that any number may do it at once.
-pub async fn migrate(address: &Address, ca: Option<&Path>) -> Result<(), OpenError> {
-    let _ = (address, ca);
-    Err(OpenError::Refused("not built yet".to_owned()))
-}
+/// Rows in one statement: MariaDB looks for the values of a list one by one in the index up to
+/// 1,000 of them, and a statement takes 65,535 binds.
+const ROWS_A_STATEMENT: usize = 500;
+
+/// Times that a transaction is begun which others are in the way of. After the last it is not
+/// available, and the caller's own retry takes over.
+const TRIES: u32 = 5;
+
+/// The longest pause before a transaction is begun again, for each time that it was.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// How long the connections may take to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(5);
 
 impl MySqlLedger {
     /// Connects, and refuses a database whose tables are not those of this version.
     pub async fn open(address: &Address, ca: Option<&Path>) -> Result<Self, OpenError> {
-        let _ = (address, ca);
-        Err(OpenError::Refused("not built yet".to_owned()))
+        let options = connection::options(address, ca);
+        let (mut connection, flavor) = schema::connect(address, &options).await?;
+        let checking = async {
+            schema::check(&mut connection, address).await?;
+            let id: Vec<u8> = sqlx::query_scalar("SELECT id FROM install")
+                .fetch_one(&mut connection)
+                .await
+                .map_err(|error| fault::of_opening(address, &error))?;
+            let refused = |error: LedgerError| OpenError::Refused(format!("{address}: {error}"));
+            let install = InstallId(readable("install", id.try_into()).map_err(refused)?);
+            // Whether the goodbye arrives changes nothing.
+            let _ = connection.close().await;
+            Ok(install)
+        };
+        let install = timeout(CONNECT, checking).await.unwrap_or_else(|_| {
+            Err(OpenError::Unreachable(format!("{address} stopped answering")))
+        })?;
+        let writers = connection::pool(options.clone(), flavor, &WRITING);
+        let readers = connection::pool(options, flavor, &READING);
+        Ok(Self { install, writers, readers })
     }
 
     pub(in crate::ledger) fn install(&self) -> InstallId {
@@ -49,171 +88,88 @@ impl MySqlLedger {
         now: Timestamp,
         gap: Duration,
     ) -> Result<Timestamp, Fault> {
-        let _ = (now, gap);
-        todo!()
+        tried(async || {
+            let mut tx = self.write().await?;
+            let last: Option<(i64, i64)> =
+                sqlx::query_as("SELECT since, seen_at FROM contact FOR UPDATE")
+                    .fetch_optional(&mut *tx)
+                    .await?;
+            let since = match last {
+                None => now,
+                Some((since, seen_at)) => {
+                    let seen_at = readable("contact", Timestamp::from_millis(seen_at))?;
+                    let since = readable("contact", Timestamp::from_millis(since))?;
+                    run_since(since, seen_at, now, gap)
+                }
+            };
+            sqlx::query(
+                "INSERT INTO contact (one, since, seen_at) VALUES (1, ?, ?) \
+                 ON DUPLICATE KEY UPDATE since = VALUES(since), seen_at = VALUES(seen_at)",
+            )
+            .bind(since.millis())
+            .bind(now.millis())
+            .execute(&mut *tx)
+            .await?;
+            tx.commit().await?;
+            Ok(since)
+        })
+        .await
     }
 
     pub(in crate::ledger) async fn probe(&self) -> Result<(), Fault> {
-        todo!()
+        tried(async || {
+            let mut tx = self.write().await?;
+            sqlx::query("UPDATE install SET probes = probes + 1").execute(&mut *tx).await?;
+            tx.commit().await
+        })
+        .await
     }
 
-    pub(in crate::ledger) async fn close(&self) {}
-
-    pub(in crate::ledger) async fn set_aside(
-        &self,
-        failed: &[(OrderV1, String)],
-        now: Timestamp,
-    ) -> Result<(), Fault> {
-        let _ = (failed, now);
-        todo!()
+    pub(in crate::ledger) async fn close(&self) {
+        let closing = async {
+            self.readers.close().await;
+            self.writers.close().await;
+        };
+        if timeout(GOODBYE, closing).await.is_err() {
+            tracing::warn!("the ledger's connections did not end in time");
+        }
     }
 
-    pub(in crate::ledger) async fn take_due(
-        &self,
-        deadline: &DeadlineFrom,
-        now: Timestamp,
-        most: u32,
-    ) -> Result<Vec<Retry>, Fault> {
-        let _ = (deadline, now, most);
-        todo!()
+    async fn write(&self) -> Result<Held, Fault> {
+        Held::begin(&self.writers, "START TRANSACTION").await
     }
 
-    pub(in crate::ledger) async fn note_failure(
-        &self,
-        ticket: TicketId,
-        error: &str,
-    ) -> Result<(), Fault> {
-        let _ = (ticket, error);
-        todo!()
+    async fn reading(&self) -> Result<Held, Fault> {
+        Held::from(&self.readers).await
     }
+}
 
-    pub(in crate::ledger) async fn aside(
-        &self,
-        after: Option<TicketId>,
-        most: u32,
-    ) -> Result<Vec<SetAside>, Fault> {
-        let _ = (after, most);
-        todo!()
+/// Runs a transaction until no other is in its way, at most [`TRIES`] times.
+async fn tried<T, F>(transaction: impl Fn() -> F) -> Result<T, Fault>
+where
+    F: Future<Output = Result<T, Fault>>,
+{
+    for tries in 1..TRIES {
+        match transaction().await {
+            Err(Fault::Contended(why)) => {
+                tracing::debug!(tries, why, "a transaction of the ledger is tried again");
+                sleep((PAUSE * tries).mul_f64(rand::random())).await;
+            }
+            ended => return ended,
+        }
     }
+    transaction().await
+}
 
-    pub(in crate::ledger) async fn release(
-        &self,
-        ticket: TicketId,
-        reject: bool,
-        now: Timestamp,
-    ) -> Result<bool, Fault> {
-        let _ = (ticket, reject, now);
-        todo!()
+/// Appends `(?, ?, …)`.
+fn push_list<'a, T>(query: &mut QueryBuilder<'a, MySql>, items: impl Iterator<Item = T>)
+where
+    T: sqlx::Encode<'a, MySql> + sqlx::Type<MySql> + 'a,
+{
+    query.push("(");
+    let mut list = query.separated(", ");
+    for item in items {
+        list.push_bind(item);
     }
-
-    pub(in crate::ledger) async fn decide(
-        &self,
-        orders: &[OrderV1],
-        deadline: &DeadlineFrom,
-        now: Timestamp,
-    ) -> Result<Vec<Decision>, Fault> {
-        let _ = (orders, deadline, now);
-        todo!()
-    }
-
-    pub(in crate::ledger) async fn reject(
-        &self,
-        order: &OrderV1,
-        reason: Reason,
-        now: Timestamp,
-    ) -> Result<Decision, Fault> {
-        let _ = (order, reason, now);
-        todo!()
-    }
-
-    pub(in crate::ledger) async fn begin_restock(
-        &self,
-        round: RoundId,
-        key: &str,
-        change: &Restock,
-    ) -> Result<RestockBegun, Fault> {
-        let _ = (round, key, change);
-        todo!()
-    }
-
-    pub(in crate::ledger) async fn finish_restock(
-        &self,
-        round: RoundId,
-        key: &str,
-        applied: i32,
-    ) -> Result<(), Fault> {
-        let _ = (round, key, applied);
-        todo!()
-    }
-
-    pub(in crate::ledger) async fn unfinished_restocks(&self) -> Result<Vec<RestockRow>, Fault> {
-        todo!()
-    }
-
-    pub(in crate::ledger) async fn create(&self, new: &NewSale) -> Result<Creation, Fault> {
-        let _ = new;
-        todo!()
-    }
-
-    pub(in crate::ledger) async fn sale(&self, id: &SaleId) -> Result<Option<Sale>, Fault> {
-        let _ = id;
-        todo!()
-    }
-
-    pub(in crate::ledger) async fn sale_of(&self, round: RoundId) -> Result<Option<Sale>, Fault> {
-        let _ = round;
-        todo!()
-    }
-
-    pub(in crate::ledger) async fn sales(&self, most: u32) -> Result<Vec<Sale>, Fault> {
-        let _ = most;
-        todo!()
-    }
-
-    pub(in crate::ledger) async fn amend(
-        &self,
-        id: &SaleId,
-        amendment: &Amendment,
-        now: Timestamp,
-    ) -> Result<Amended, Fault> {
-        let _ = (id, amendment, now);
-        todo!()
-    }
-
-    pub(in crate::ledger) async fn read(
-        &self,
-        tickets: &[TicketId],
-    ) -> Result<Vec<Option<Row>>, Fault> {
-        let _ = tickets;
-        todo!()
-    }
-
-    pub(in crate::ledger) async fn tickets(
-        &self,
-        round: RoundId,
-        status: Option<StatusFilter>,
-        after: Option<TicketId>,
-        most: u32,
-    ) -> Result<Vec<Row>, Fault> {
-        let _ = (round, status, after, most);
-        todo!()
-    }
-
-    pub(in crate::ledger) async fn counts(&self, round: RoundId) -> Result<Option<Counts>, Fault> {
-        let _ = round;
-        todo!()
-    }
-
-    pub(in crate::ledger) async fn snapshot(
-        &self,
-        round: RoundId,
-    ) -> Result<Option<Snapshot>, Fault> {
-        let _ = round;
-        todo!()
-    }
-
-    pub(in crate::ledger) async fn retire(&self, round: RoundId) -> Result<bool, Fault> {
-        let _ = round;
-        todo!()
-    }
+    query.push(")");
 }

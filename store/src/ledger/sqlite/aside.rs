@@ -1,27 +1,15 @@
 //! Orders that failed on their own: the ladder of tries, parking, and what an operator asks for.
 
-use std::time::Duration;
-
-use sale::id::{BuyerId, TicketId};
+use sale::id::TicketId;
 use sale::order::OrderV1;
-use sale::status::{Reason, Status};
+use sale::status::Reason;
 use sale::time::Timestamp;
-use sale::units::Units;
 use sqlx::QueryBuilder;
 
-use super::fault::{Fault, readable};
+use super::fault::Fault;
 use super::{ROWS_A_STATEMENT, SqliteLedger};
-use crate::ledger::{DeadlineFrom, RETRIES_AFTER, Retry, SetAside};
-
-const SELECT: &str = "SELECT a.ticket, a.buyer, a.units, a.granted_at, a.incarnation, a.attempts, \
-    a.retry_at, a.error, a.reject, r.answer_within \
-    FROM aside a LEFT JOIN rounds r ON r.round = a.round ";
-
-/// Waiting before a rejection is tried again that did not succeed; it is tried for ever.
-const REJECTION_AGAIN: Duration = Duration::from_secs(30);
-
-/// The characters kept of what the engine said.
-const LONGEST_ERROR: usize = 500;
+use crate::ledger::ladder::{AsideRow, shortened};
+use crate::ledger::{DeadlineFrom, LedgerError, RETRIES_AFTER, Retry, SetAside};
 
 impl SqliteLedger {
     pub(in crate::ledger) async fn set_aside(
@@ -61,11 +49,11 @@ impl SqliteLedger {
         most: u32,
     ) -> Result<Vec<Retry>, Fault> {
         let mut tx = self.write().await?;
-        let mut query = QueryBuilder::new(SELECT);
+        let mut query = QueryBuilder::new(AsideRow::SELECT);
         query
-            .push("WHERE a.retry_at <= ")
+            .push("a.retry_at <= ")
             .push_bind(now.millis())
-            .push(" OR (a.reject IS NULL AND r.answer_within < ")
+            .push(" OR (a.reject IS NULL AND answer_within < ")
             .push_bind(now.millis())
             .push(" - max(a.granted_at, ")
             .push_bind(deadline.reachable_since.millis())
@@ -74,22 +62,15 @@ impl SqliteLedger {
         let due: Vec<AsideRow> = query.build_query_as().fetch_all(&mut *tx).await?;
         let mut retries = Vec::with_capacity(due.len());
         for row in due {
-            let attempts = row.attempts.saturating_add(1);
-            let (order, reject) = (row.order()?, row.reason(deadline, now)?);
-            let wait = match reject {
-                Some(_) => Some(REJECTION_AGAIN),
-                None => usize::try_from(row.attempts)
-                    .ok()
-                    .and_then(|tries| RETRIES_AFTER.get(tries).copied()),
-            };
+            let next = row.take(deadline, now)?;
             sqlx::query("UPDATE aside SET attempts = ?, retry_at = ?, reject = ? WHERE ticket = ?")
-                .bind(attempts)
-                .bind(wait.map(|wait| now.plus(wait).millis()))
-                .bind(reject.map(Reason::name))
-                .bind(&order.ticket.0[..])
+                .bind(next.attempts)
+                .bind(next.retry_at.map(Timestamp::millis))
+                .bind(next.retry.reject.map(Reason::name))
+                .bind(&next.retry.order.ticket.0[..])
                 .execute(&mut *tx)
                 .await?;
-            retries.push(Retry { order, reject });
+            retries.push(next.retry);
         }
         tx.commit().await?;
         Ok(retries)
@@ -114,11 +95,11 @@ impl SqliteLedger {
         most: u32,
     ) -> Result<Vec<SetAside>, Fault> {
         let after = after.map_or(Vec::new(), |after| after.0.to_vec());
-        let mut query = QueryBuilder::new(SELECT);
-        query.push("WHERE a.ticket > ").push_bind(after);
+        let mut query = QueryBuilder::new(AsideRow::SELECT);
+        query.push("a.ticket > ").push_bind(after);
         query.push(" ORDER BY a.ticket LIMIT ").push_bind(most);
         let rows: Vec<AsideRow> = query.build_query_as().fetch_all(&self.readers).await?;
-        rows.into_iter().map(AsideRow::set_aside).collect()
+        Ok(rows.into_iter().map(AsideRow::set_aside).collect::<Result<_, LedgerError>>()?)
     }
 
     pub(in crate::ledger) async fn release(
@@ -135,59 +116,5 @@ impl SqliteLedger {
                 .execute(&self.writer)
                 .await?;
         Ok(found.rows_affected() == 1)
-    }
-}
-
-fn shortened(error: &str) -> String {
-    error.chars().take(LONGEST_ERROR).collect()
-}
-
-#[derive(sqlx::FromRow)]
-struct AsideRow {
-    ticket: Vec<u8>,
-    buyer: String,
-    units: u8,
-    granted_at: i64,
-    incarnation: u32,
-    attempts: u32,
-    retry_at: Option<i64>,
-    error: String,
-    reject: Option<String>,
-    answer_within: Option<u64>,
-}
-
-impl AsideRow {
-    fn order(&self) -> Result<OrderV1, Fault> {
-        Ok(OrderV1 {
-            ticket: TicketId(readable("aside", self.ticket.as_slice().try_into())?),
-            buyer: readable("aside", BuyerId::new(&self.buyer))?,
-            units: readable("aside", Units::new(self.units.into()))?,
-            granted_at: readable("aside", Timestamp::from_millis(self.granted_at))?,
-            incarnation: self.incarnation,
-        })
-    }
-
-    /// Why it is to be rejected, if it is. An order whose round is not known has no deadline.
-    fn reason(&self, deadline: &DeadlineFrom, now: Timestamp) -> Result<Option<Reason>, Fault> {
-        if let Some(reason) = &self.reject {
-            let status = Status::from_names("rejected", Some(reason));
-            return Ok(readable("aside", status)?.reason());
-        }
-        let granted_at = readable("aside", Timestamp::from_millis(self.granted_at))?;
-        let passed = self.answer_within.is_some_and(|answer_within| {
-            deadline.of(Duration::from_millis(answer_within)).has_passed(granted_at, now)
-        });
-        Ok(passed.then_some(Reason::Deadline))
-    }
-
-    fn set_aside(self) -> Result<SetAside, Fault> {
-        let retry_at = self.retry_at.map(Timestamp::from_millis).transpose();
-        Ok(SetAside {
-            order: self.order()?,
-            attempts: self.attempts,
-            retry_at: readable("aside", retry_at)?,
-            reject: self.reject.as_deref() == Some(Reason::Unprocessable.name()),
-            error: self.error,
-        })
     }
 }

@@ -38,12 +38,10 @@ impl Fault {
     }
 }
 
-/// Takes a value out of a row of `table`. What does not fit was not written by Dibs.
-pub(super) fn readable<T, E: std::fmt::Debug>(
-    table: &str,
-    value: Result<T, E>,
-) -> Result<T, Fault> {
-    value.map_err(|error| Fault::refused(format!("a row of {table} is not readable: {error:?}")))
+impl From<LedgerError> for Fault {
+    fn from(error: LedgerError) -> Self {
+        Self(error)
+    }
 }
 
 impl From<sqlx::Error> for Fault {

@@ -20,6 +20,8 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions as _, Connection as _, QueryBuilder, Sqlite, Transaction};
 
 use super::LedgerError;
+use super::change::run_since;
+use super::rows::readable;
 pub(in crate::ledger) use fault::Fault;
 
 /// The ledger in one SQLite file.
@@ -68,7 +70,7 @@ impl SqliteLedger {
             .await
             .map_err(|error| Fault::of_migration(path, error))?;
         let id: Vec<u8> = sqlx::query_scalar("SELECT id FROM install").fetch_one(&writer).await?;
-        let install = InstallId(fault::readable("install", id.as_slice().try_into())?);
+        let install = InstallId(readable("install", id.as_slice().try_into())?);
         let reading = options.pragma("cache_size", "-8192").read_only(true);
         let readers = pool(READERS).connect_with(reading).await?;
         Ok(Self { install, writer, readers })
@@ -89,10 +91,9 @@ impl SqliteLedger {
         let since = match last {
             None => now,
             Some((since, seen_at)) => {
-                let seen_at = fault::readable("contact", Timestamp::from_millis(seen_at))?;
-                let since = fault::readable("contact", Timestamp::from_millis(since))?;
-                // A clock that was set back must not leave the run to begin in the future.
-                if now.since(seen_at) > gap { now } else { since.min(now) }
+                let seen_at = readable("contact", Timestamp::from_millis(seen_at))?;
+                let since = readable("contact", Timestamp::from_millis(since))?;
+                run_since(since, seen_at, now, gap)
             }
         };
         sqlx::query("INSERT OR REPLACE INTO contact (one, since, seen_at) VALUES (1, ?, ?)")

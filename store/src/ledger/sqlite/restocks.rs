@@ -5,8 +5,10 @@ use sale::terms::Restock;
 use sqlx::{Sqlite, Transaction};
 
 use super::SqliteLedger;
-use super::fault::{Fault, readable};
-use crate::ledger::{RESTOCKS_A_ROUND, RestockBegun, RestockRow};
+use super::fault::Fault;
+use crate::ledger::change::{StockRow, to_finish};
+use crate::ledger::rows::readable;
+use crate::ledger::{RestockBegun, RestockRow};
 
 impl SqliteLedger {
     pub(in crate::ledger) async fn begin_restock(
@@ -20,20 +22,16 @@ impl SqliteLedger {
             let same = row.change == *change;
             return Ok(if same { RestockBegun::Stands(row) } else { RestockBegun::KeyReused });
         }
-        let (stock, retired, changes): (u32, bool, i64) = sqlx::query_as(
-            "SELECT stock, retired, (SELECT count(*) FROM restocks WHERE round = r.round) \
+        let stock: StockRow = sqlx::query_as(
+            "SELECT stock, retired, \
+             (SELECT count(*) FROM restocks WHERE round = r.round) AS changes \
              FROM rounds r WHERE round = ?",
         )
         .bind(round.0)
         .fetch_optional(&mut *tx)
         .await?
         .ok_or_else(|| Fault::refused(format!("there is no round {round}")))?;
-        if retired {
-            return Err(Fault::refused(format!("round {round} is retired: its stock stays")));
-        }
-        let most = i64::from(i32::MAX);
-        let full = usize::try_from(changes).is_ok_and(|changes| changes >= RESTOCKS_A_ROUND);
-        if full || i64::from(stock) + i64::from(*change.get()) > most {
+        if !stock.allows(round, change)? {
             return Ok(RestockBegun::OutOfBounds);
         }
         sqlx::query("INSERT INTO restocks (round, key, change) VALUES (?, ?, ?)")
@@ -60,14 +58,8 @@ impl SqliteLedger {
         let row = find(&mut tx, round, key)
             .await?
             .ok_or_else(|| Fault::refused(format!("round {round} has no restock {key:?}")))?;
-        match row.applied {
-            Some(before) if before == applied => return Ok(()),
-            Some(before) => {
-                return Err(Fault::refused(format!(
-                    "restock {key:?} of round {round} was finished with {before}, not {applied}"
-                )));
-            }
-            None => {}
+        if !to_finish(&row, applied)? {
+            return Ok(());
         }
         sqlx::query("UPDATE restocks SET applied = ? WHERE round = ? AND key = ?")
             .bind(applied)

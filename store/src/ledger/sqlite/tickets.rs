@@ -2,20 +2,14 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use sale::id::{BuyerId, RoundId, SaleId, TicketId};
-use sale::status::Status;
-use sale::ticket::{Ticket, TicketState};
-use sale::time::Timestamp;
-use sale::units::Units;
+use sale::id::{RoundId, SaleId, TicketId};
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
-use super::fault::{Fault, readable};
+use super::fault::Fault;
 use super::{ROWS_A_STATEMENT, SqliteLedger, push_list, sales};
 use crate::gate::{Settlement, Snapshot};
-use crate::ledger::{Counts, Row, StatusFilter};
-
-const SELECT: &str = "SELECT ticket, buyer, units, status, reason, version, granted_at, \
-    decided_at FROM orders WHERE ticket ";
+use crate::ledger::rows::{OrderRow, named, readable};
+use crate::ledger::{Counts, LedgerError, Row, StatusFilter};
 
 impl SqliteLedger {
     pub(in crate::ledger) async fn read(
@@ -26,11 +20,12 @@ impl SqliteLedger {
         let rounds: BTreeSet<RoundId> = tickets.iter().map(|ticket| ticket.round()).collect();
         let sales = sales_of(&mut connection, &rounds).await?;
         let settlements = standing(&mut connection, tickets.iter()).await?;
-        tickets
+        let rows = tickets
             .iter()
-            .map(|ticket| settlements.get(ticket).map(|found| row(&sales, found.clone())))
+            .map(|ticket| settlements.get(ticket).map(|found| named(&sales, found.clone())))
             .map(Option::transpose)
-            .collect()
+            .collect::<Result<_, LedgerError>>()?;
+        Ok(rows)
     }
 
     pub(in crate::ledger) async fn tickets(
@@ -42,7 +37,7 @@ impl SqliteLedger {
     ) -> Result<Vec<Row>, Fault> {
         let mut connection = self.readers.acquire().await?;
         let sales = sales_of(&mut connection, &BTreeSet::from([round])).await?;
-        let mut query = QueryBuilder::<Sqlite>::new(SELECT);
+        let mut query = QueryBuilder::<Sqlite>::new(OrderRow::SELECT);
         push_range(&mut query, round, after);
         match status {
             Some(StatusFilter::Confirmed) => query.push(" AND status = 'confirmed'"),
@@ -51,7 +46,8 @@ impl SqliteLedger {
         };
         query.push(" ORDER BY ticket LIMIT ").push_bind(most);
         let rows: Vec<OrderRow> = query.build_query_as().fetch_all(&mut *connection).await?;
-        rows.into_iter().map(|order| row(&sales, order.settlement()?)).collect()
+        let rows = rows.into_iter().map(|order| named(&sales, order.settlement()?));
+        Ok(rows.collect::<Result<_, LedgerError>>()?)
     }
 
     pub(in crate::ledger) async fn counts(&self, round: RoundId) -> Result<Option<Counts>, Fault> {
@@ -80,11 +76,12 @@ impl SqliteLedger {
         .bind(round.0)
         .fetch_all(&mut *tx)
         .await?;
-        let mut query = QueryBuilder::<Sqlite>::new(SELECT);
+        let mut query = QueryBuilder::<Sqlite>::new(OrderRow::SELECT);
         push_range(&mut query, round, None);
         query.push(" ORDER BY ticket");
         let orders: Vec<OrderRow> = query.build_query_as().fetch_all(&mut *tx).await?;
-        let tickets = orders.into_iter().map(OrderRow::settlement).collect::<Result<_, _>>()?;
+        let tickets =
+            orders.into_iter().map(OrderRow::settlement).collect::<Result<_, LedgerError>>()?;
         let (terms, incarnation) = (sale.terms(), sale.incarnation);
         Ok(Some(Snapshot { terms, incarnation, available, tickets, restocks }))
     }
@@ -116,8 +113,8 @@ pub(super) async fn standing<'a>(
     let tickets: Vec<&TicketId> = tickets.collect();
     let mut standing = HashMap::new();
     for part in tickets.chunks(ROWS_A_STATEMENT) {
-        let mut query = QueryBuilder::new(SELECT);
-        query.push("IN ");
+        let mut query = QueryBuilder::new(OrderRow::SELECT);
+        query.push("ticket IN ");
         push_list(&mut query, part.iter().map(|ticket| &ticket.0[..]));
         let found: Vec<OrderRow> =
             query.build_query_as().persistent(false).fetch_all(&mut *connection).await?;
@@ -148,53 +145,15 @@ async fn sales_of(
     Ok(sales)
 }
 
-fn row(sales: &HashMap<RoundId, SaleId>, found: Settlement) -> Result<Row, Fault> {
-    let Settlement { ticket: id, buyer, state } = found;
-    let sale = sales
-        .get(&id.round())
-        .cloned()
-        .ok_or_else(|| Fault::refused(format!("ticket {id} stands and its round does not")))?;
-    Ok(Row { buyer, ticket: Ticket { id, sale, state } })
-}
-
-#[derive(sqlx::FromRow)]
-struct OrderRow {
-    ticket: Vec<u8>,
-    buyer: String,
-    units: u8,
-    status: String,
-    reason: Option<String>,
-    version: u32,
-    granted_at: i64,
-    decided_at: i64,
-}
-
-impl OrderRow {
-    fn settlement(self) -> Result<Settlement, Fault> {
-        let state = TicketState {
-            units: readable("orders", Units::new(self.units.into()))?,
-            status: readable("orders", Status::from_names(&self.status, self.reason.as_deref()))?,
-            version: self.version,
-            granted_at: readable("orders", Timestamp::from_millis(self.granted_at))?,
-            decided_at: Some(readable("orders", Timestamp::from_millis(self.decided_at))?),
-        };
-        Ok(Settlement {
-            ticket: TicketId(readable("orders", self.ticket.try_into())?),
-            buyer: readable("orders", BuyerId::new(&self.buyer))?,
-            state,
-        })
-    }
-}
-
 /// Appends the range of a round's tickets after one of them. It has one lower bound only, so
 /// that SQLite starts there and not at the begin of the round.
 fn push_range(query: &mut QueryBuilder<'_, Sqlite>, round: RoundId, after: Option<TicketId>) {
     match after {
         Some(after) if after.round() >= round => {
-            query.push("> ").push_bind(after.0.to_vec());
+            query.push("ticket > ").push_bind(after.0.to_vec());
         }
         Some(_) | None => {
-            query.push(">= ").push_bind(TicketId::first_of(round).0.to_vec());
+            query.push("ticket >= ").push_bind(TicketId::first_of(round).0.to_vec());
         }
     }
     query.push(" AND ticket <= ").push_bind(TicketId::last_of(round).0.to_vec());

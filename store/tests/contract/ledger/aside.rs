@@ -6,6 +6,8 @@ use sale::status::{Reason, Status};
 use sale::time::Timestamp;
 use store::ledger::{DeadlineFrom, Ledger, Retry, SetAside};
 
+use tokio::task::JoinSet;
+
 use super::{at, audit, create, crowd, deadline, order, state};
 
 async fn set_aside(ledger: &Ledger, order: &OrderV1, now: Timestamp) {
@@ -172,6 +174,35 @@ pub(crate) async fn what_is_set_aside_is_taken_and_listed_in_parts(ledger: &Ledg
     let mut expected: Vec<TicketId> = orders.iter().map(|order| order.ticket).collect();
     expected.sort();
     assert_eq!((listed, taken), (expected, vec![4, 4, 2]));
+}
+
+pub(crate) async fn workers_side_by_side_take_up_each_order_once(ledger: &Ledger) {
+    let sale = create(ledger, 10, 1).await;
+    let orders = crowd(&sale, 200);
+    // What the engine said may hold anything, and more of it than is kept.
+    let failed = orders.iter().map(|order| (order.clone(), "🎉 \0'".repeat(200)));
+    ledger.set_aside(&failed.collect::<Vec<_>>(), at(10_000)).await.unwrap();
+    let mut workers = JoinSet::new();
+    for _ in 0..4 {
+        let ledger = ledger.clone();
+        workers.spawn(async move {
+            let mut taken = Vec::new();
+            loop {
+                let part = ledger.take_due(&deadline(), at(15_000), 7).await.unwrap();
+                taken.extend(part.into_iter().map(|retry| retry.order.ticket));
+                let all = ledger.aside(None, 1_000).await.unwrap();
+                if all.iter().all(|one| one.attempts == 2) {
+                    break;
+                }
+            }
+            taken
+        });
+    }
+    let mut taken: Vec<TicketId> = workers.join_all().await.into_iter().flatten().collect();
+    let mut expected: Vec<TicketId> = orders.iter().map(|order| order.ticket).collect();
+    taken.sort();
+    expected.sort();
+    assert_eq!(taken, expected);
 }
 
 pub(crate) async fn contacts_far_apart_begin_a_new_run(ledger: &Ledger) {

@@ -113,6 +113,41 @@ pub(crate) async fn stock_and_number_of_changes_are_bounded(ledger: &Ledger) {
     audit(ledger, &sale).await;
 }
 
+pub(crate) async fn keys_are_told_apart_by_each_byte(ledger: &Ledger) {
+    let sale = create(ledger, 10, 1).await;
+    let long = "k".repeat(128);
+    let keys = ["k", "K", "k ", " k", "ｋ", "k\u{301}", &long];
+    for (n, key) in keys.iter().enumerate() {
+        let begun = begin(ledger, &sale, key, 1).await;
+        assert!(matches!(begun, RestockBegun::Stands(_)), "{key:?}");
+        assert_eq!(stock(ledger, &sale).await.0 as usize, 11 + n);
+    }
+    let mut open = ledger.unfinished_restocks().await.unwrap();
+    open.retain(|row| row.round == sale.round);
+    let mut expected = keys.map(str::to_owned).to_vec();
+    expected.sort();
+    assert_eq!(open.into_iter().map(|row| row.key).collect::<Vec<_>>(), expected);
+}
+
+/// Whoever comes first: never both.
+pub(crate) async fn a_round_is_retired_or_its_stock_changes(ledger: &Ledger) {
+    for _ in 0..20 {
+        let sale = create(ledger, 10, 1).await;
+        let one = by(1);
+        let begin = ledger.begin_restock(sale.round, "k", &one);
+        let (retired, begun) = tokio::join!(ledger.retire(sale.round), begin);
+        match begun {
+            Ok(begun) => {
+                assert!(matches!(begun, RestockBegun::Stands(_)) && !retired.unwrap(), "{begun:?}")
+            }
+            Err(refused) => assert!(
+                matches!(refused, LedgerError::Refused(_)) && retired.unwrap(),
+                "{refused:?}"
+            ),
+        }
+    }
+}
+
 /// Ten thousand operations: 9,000 orders of two deciders, and two streams that add and take
 /// back, each change begun and finished.
 pub(crate) async fn streams_of_orders_and_restocks_conserve_units(ledger: &Ledger) {

@@ -1,5 +1,5 @@
 use sale::id::{RoundId, SaleId};
-use sale::terms::{Restock, SaleName, Stock, Window};
+use sale::terms::{NewSale, Restock, SaleName, Stock, Window};
 use store::ledger::{Amended, Amendment, Creation, Ledger, LedgerError, Sale};
 use tokio::task::JoinSet;
 
@@ -34,10 +34,10 @@ pub(crate) async fn the_same_request_finds_the_sale_and_another_one_differs(ledg
     assert_eq!(ledger.create(&new).await.unwrap(), Creation::Same(amended));
 
     for other in [
-        sale::terms::NewSale { stock: Stock::new(15).unwrap(), ..new.clone() },
-        sale::terms::NewSale { name: SaleName::new("Other words".into()).unwrap(), ..new.clone() },
-        sale::terms::NewSale { window: Window::new(at(1), at(2)).unwrap(), ..new.clone() },
-        sale::terms::NewSale { limit: sale::units::Units::ONE, ..new.clone() },
+        NewSale { stock: Stock::new(15).unwrap(), ..new.clone() },
+        NewSale { name: SaleName::new("Other words".into()).unwrap(), ..new.clone() },
+        NewSale { window: Window::new(at(1), at(2)).unwrap(), ..new.clone() },
+        NewSale { limit: sale::units::Units::ONE, ..new.clone() },
     ] {
         assert_eq!(ledger.create(&other).await.unwrap(), Creation::Differs);
     }
@@ -69,6 +69,20 @@ pub(crate) async fn words_touch_neither_terms_nor_stock(ledger: &Ledger) {
     assert_eq!(ledger.counts(sale.round).await.unwrap().unwrap().available, 10);
     let unknown = SaleId::new("nobody-made-this").unwrap();
     assert_eq!(ledger.amend(&unknown, &words("x"), at(0)).await.unwrap(), Amended::Unknown);
+}
+
+pub(crate) async fn words_of_any_characters_are_kept(ledger: &Ledger) {
+    for text in ["🎉".repeat(200), "e\u{301} ß \\ ' \" `".to_owned(), "Lamp".to_owned()] {
+        let name = SaleName::new(text).unwrap();
+        let new = NewSale { name: name.clone(), ..new_sale(1, 1) };
+        let Creation::Created(sale) = ledger.create(&new).await.unwrap() else { panic!() };
+        assert_eq!(sale.name, name);
+        assert_eq!(ledger.create(&new).await.unwrap(), Creation::Same(sale.clone()));
+        let shouted = NewSale { name: SaleName::new("LAMP".to_owned()).unwrap(), ..new };
+        assert_eq!(ledger.create(&shouted).await.unwrap(), Creation::Differs);
+        let amended = done(ledger.amend(&sale.id, &Amendment::Name(name), at(0)).await.unwrap());
+        assert_eq!(amended, sale);
+    }
 }
 
 pub(crate) async fn the_window_moves_only_while_the_sale_is_upcoming(ledger: &Ledger) {

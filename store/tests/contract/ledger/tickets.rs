@@ -72,6 +72,30 @@ pub(crate) async fn a_snapshot_is_what_was_decided(ledger: &Ledger) {
     audit(ledger, &sale).await;
 }
 
+pub(crate) async fn a_snapshot_is_one_view_while_orders_are_decided(ledger: &Ledger) {
+    let sale = create(ledger, 400, 1).await;
+    let deciding = {
+        let (ledger, orders) = (ledger.clone(), crowd(&sale, 1_000));
+        async move {
+            for batch in orders.chunks(20) {
+                ledger.decide(batch, &deadline(), at(2_000)).await.unwrap();
+            }
+        }
+    };
+    let looking = async {
+        loop {
+            let snapshot = ledger.snapshot(sale.round).await.unwrap().unwrap();
+            let held: u32 = snapshot.tickets.iter().map(|ticket| ticket.state.held()).sum();
+            assert_eq!(snapshot.available + i64::from(held), 400);
+            if snapshot.tickets.len() == 1_000 {
+                break;
+            }
+        }
+    };
+    tokio::join!(deciding, looking);
+    audit(ledger, &sale).await;
+}
+
 pub(crate) async fn any_buyer_that_may_exist_is_kept_as_he_is(ledger: &Ledger) {
     let sale = create(ledger, 100, 1).await;
     let long = "é".repeat(32);

@@ -1,0 +1,130 @@
+//! What one transaction knows of its orders and has decided so far, in memory. Pure: each engine
+//! reads what it is made of, and writes what comes out of it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, hash_map};
+use std::time::Duration;
+
+use sale::decide::{Book, Deadline, Verdict};
+use sale::id::{BuyerId, RoundId, SaleId, TicketId};
+use sale::order::OrderV1;
+use sale::status::{Move, Reason};
+use sale::ticket::{Ticket, TicketState};
+use sale::time::Timestamp;
+use sale::units::Units;
+
+use super::rows::{readable, text};
+use super::{DeadlineFrom, Decision, LedgerError};
+use crate::gate::Settlement;
+
+/// The numbers of the units that each buyer of each round holds.
+#[derive(Default)]
+pub(super) struct Holdings(HashMap<RoundId, HashMap<BuyerId, BTreeSet<u8>>>);
+
+impl Holdings {
+    /// Takes a row in.
+    pub(super) fn add(&mut self, round: RoundId, buyer: BuyerId, n: u8) {
+        self.0.entry(round).or_default().entry(buyer).or_default().insert(n);
+    }
+}
+
+/// A round as its row says; nobody else may change it before the transaction ends.
+#[derive(sqlx::FromRow)]
+pub(super) struct OpenRound {
+    round: u32,
+    sale: Vec<u8>,
+    available: u32,
+    per_buyer: u8,
+    answer_within: u64,
+}
+
+/// What was decided for one round.
+pub(super) struct Tally {
+    sale: SaleId,
+    book: Book,
+    deadline: Deadline,
+    /// Units newly confirmed.
+    pub(super) confirmed: u32,
+    /// Orders newly rejected.
+    pub(super) rejected: u32,
+}
+
+/// What one transaction knows and has decided so far.
+pub(super) struct Sitting<'a> {
+    now: Timestamp,
+    standing: HashMap<TicketId, Settlement>,
+    /// The rounds, in the order of their ids.
+    pub(super) rounds: BTreeMap<RoundId, Tally>,
+    /// Orders that have their verdict by this transaction, in its final state.
+    pub(super) decided: Vec<(&'a OrderV1, TicketState)>,
+    /// Units that were given: the order, and which of its buyer's units it is.
+    pub(super) taken: Vec<(&'a OrderV1, u8)>,
+}
+
+impl<'a> Sitting<'a> {
+    /// Begins with what stands.
+    pub(super) fn open(
+        rounds: Vec<OpenRound>,
+        standing: HashMap<TicketId, Settlement>,
+        mut holdings: Holdings,
+        deadline: &DeadlineFrom,
+        now: Timestamp,
+    ) -> Result<Self, LedgerError> {
+        let mut tallies = BTreeMap::new();
+        for row in rounds {
+            let round = RoundId(row.round);
+            let limit = readable("rounds", Units::new(row.per_buyer.into()))?;
+            let held = holdings.0.remove(&round).unwrap_or_default();
+            let tally = Tally {
+                sale: readable("rounds", SaleId::new(&text("rounds", row.sale)?))?,
+                book: Book::new(row.available.into(), limit, held),
+                deadline: deadline.of(Duration::from_millis(row.answer_within)),
+                confirmed: 0,
+                rejected: 0,
+            };
+            tallies.insert(round, tally);
+        }
+        Ok(Self { now, standing, rounds: tallies, decided: Vec::new(), taken: Vec::new() })
+    }
+
+    /// Answers one order: by what stands, else by the reason given, else on its merits.
+    pub(super) fn hear(
+        &mut self,
+        order: &'a OrderV1,
+        reject: Option<Reason>,
+    ) -> Result<Decision, LedgerError> {
+        let id = order.ticket;
+        let round = self.rounds.get_mut(&id.round()).ok_or_else(|| {
+            LedgerError::Refused(format!("ticket {id}: there is no round {}", id.round()))
+        })?;
+        let stands = match self.standing.entry(id) {
+            hash_map::Entry::Occupied(stands) => stands.into_mut(),
+            hash_map::Entry::Vacant(free) => {
+                let verdict = match reject {
+                    Some(reason) => Verdict::Rejected(reason),
+                    None => round.book.decide(order, &round.deadline, self.now),
+                };
+                let by = match verdict {
+                    Verdict::Confirmed(ns) => {
+                        round.confirmed += u32::from(order.units.get());
+                        self.taken.extend(ns.into_iter().map(|n| (order, n)));
+                        Move::Confirm
+                    }
+                    Verdict::Rejected(reason) => {
+                        round.rejected += 1;
+                        Move::Reject(reason)
+                    }
+                };
+                let state = order.pending().after(by, self.now);
+                let state = state.expect("the table allows every move from pending");
+                self.decided.push((order, state));
+                free.insert(Settlement { ticket: id, buyer: order.buyer.clone(), state })
+            }
+        };
+        if stands.buyer != order.buyer {
+            tracing::error!(ticket = %id, "an order names another buyer than the ticket that stands");
+            return Ok(Decision::Foreign(id));
+        }
+        let ticket = Ticket { id, sale: round.sale.clone(), state: stands.state };
+        Ok(Decision::Stands { buyer: stands.buyer.clone(), ticket })
+    }
+}
