@@ -11,12 +11,15 @@ use sale::grant::{Answer, Claim};
 use sale::id::BatchId;
 use sale::time::Timestamp;
 use store::gate::{Gate, GateError, Slot};
+use store::stage::{self, Stage};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::metric;
 use crate::publisher::Publisher;
 use crate::settings::Settings;
 
@@ -109,7 +112,10 @@ impl Batcher {
             None => self.lanes.entry(slot).or_insert_with(|| self.open(slot)).try_send(waiting),
         };
         sent.map_err(|refused| match refused {
-            TrySendError::Full(_) => Unanswered::QueueFull,
+            TrySendError::Full(_) => {
+                metric::queue_full();
+                Unanswered::QueueFull
+            }
             TrySendError::Closed(_) => Unanswered::Ending,
         })
     }
@@ -163,21 +169,21 @@ impl Caller {
     async fn call(self: Arc<Self>, taken: Vec<Waiting>) {
         let (claims, answers): (Vec<_>, Vec<_>) =
             taken.into_iter().map(|waiting| (waiting.claim, waiting.answer)).unzip();
-        metrics::histogram!("dibs_claims_a_call").record(claims.len() as f64);
-        let batch = BatchId(rand::random());
+        let (batch, begun) = (BatchId(rand::random()), Instant::now());
+        let grants = self.gate.grant(self.slot, batch, &claims).await;
+        metric::asked(claims.len(), &grants, begun.elapsed());
         // A receiver that is gone has given up the answer.
-        match self.gate.grant(self.slot, batch, &claims).await {
+        match grants {
             Ok(grants) => {
                 for (to, answer) in answers.into_iter().zip(grants.answers) {
                     let _ = to.send(Ok(Answered { answer, now: grants.now }));
                 }
                 if let Some(batch) = grants.batch {
-                    metrics::counter!("dibs_grants_total").increment(batch.orders().len() as u64);
+                    stage::reached(Stage::Granted, &batch, self.gate.now());
                     self.publisher.hand_over(batch);
                 }
             }
             Err(error) => {
-                metrics::counter!("dibs_grant_calls_failed_total").increment(1);
                 tracing::debug!(round = %self.slot.round, %error, "claims were not answered");
                 for to in answers {
                     let _ = to.send(Err(error.clone()));

@@ -108,7 +108,7 @@ impl App {
     /// The sale's round is retired: no claim is granted, but a retry finds its ticket.
     async fn of_ledger(&self, sale: &Sale, asked: Asked) -> Result<Response, Refusal> {
         let _turn = self.lookups.try_acquire().map_err(|_| Refusal::Busy)?;
-        let rows = self.in_time(self.ledger.read(&[asked.ticket(sale)])).await?;
+        let rows = self.ledger.read(&[asked.ticket(sale)]).await?;
         match rows.into_iter().next().flatten() {
             Some(row) if row.buyer == asked.buyer => {
                 let units = row.ticket.state.units;
@@ -131,7 +131,7 @@ impl App {
     ) -> Result<Response, Refusal> {
         let owner = {
             let _turn = self.lookups.try_acquire().map_err(|_| Refusal::Busy)?;
-            self.in_time(self.ledger.sale_of(round)).await?
+            self.ledger.sale_of(round).await?
         };
         match owner {
             Some(owner) if owner.id == sale.id && owner.round == round => {

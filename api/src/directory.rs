@@ -7,14 +7,19 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use futures_util::{StreamExt as _, stream};
 use sale::id::{RoundId, SaleId};
 use sale::terms::Phase;
 use store::gate::{Gate, GateError, Slot};
 use store::ledger::{Ledger, LedgerError, Sale};
 use tokio::sync::Mutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
+use crate::metric;
 use crate::settings::Settings;
+
+/// Rounds that the gate is asked for at one time.
+const QUESTIONS: usize = 16;
 
 /// One sale with its present round.
 pub(crate) struct Entry {
@@ -49,9 +54,9 @@ pub(crate) struct Directory {
     within: Duration,
 }
 
-/// When the last reading ended, and how.
+/// When the last reading began, and how it ended.
 struct Reading {
-    at: Instant,
+    began: Instant,
     failed: Option<String>,
 }
 
@@ -66,24 +71,33 @@ impl Directory {
             gate,
             ledger,
             table: RwLock::default(),
-            last: Mutex::new(Reading { at: Instant::now(), failed: None }),
+            last: Mutex::new(Reading { began: Instant::now(), failed: None }),
             most: settings.sales_most,
             gap: settings.refresh_gap,
-            within: settings.call_within,
+            within: settings.claim_within,
         };
         directory.set(directory.load().await?);
         Ok(directory)
     }
 
-    /// A sale. One that is not in memory is looked for in the ledger, by one reading at a time
-    /// for all who ask; an error says that this could not be done.
+    /// A sale. One that is not in memory is looked for in the ledger, by one reading for all
+    /// who ask meanwhile: another server may have created it a moment ago. An error says that
+    /// this could not be done.
     pub(crate) async fn find(&self, id: &SaleId) -> Result<Option<Arc<Entry>>, LedgerError> {
-        let known = self.known(id);
-        if known.is_some() {
-            return Ok(known);
+        match self.known(id) {
+            Some(entry) => Ok(Some(entry)),
+            None => tokio::time::timeout(self.within, self.look_for(id))
+                .await
+                .unwrap_or_else(|_| Err(LedgerError::Unavailable("the sales were not read in time".into()))),
         }
+    }
+
+    /// Waits for a reading that begins after this call.
+    async fn look_for(&self, id: &SaleId) -> Result<Option<Arc<Entry>>, LedgerError> {
+        let asked = Instant::now();
         let mut last = self.last.lock().await;
-        if last.at.elapsed() >= self.gap {
+        if last.began <= asked {
+            sleep_until(last.began + self.gap).await;
             self.read(&mut last).await;
         }
         match (self.known(id), &last.failed) {
@@ -113,10 +127,16 @@ impl Directory {
         self.table().rounds.get(&slot.round).is_some_and(|entry| !entry.sale.retired)
     }
 
-    /// The slots of all rounds that are not retired.
-    pub(crate) fn live_slots(&self) -> Vec<Slot> {
+    /// The slots of all rounds in which anything can have been granted: those that have opened
+    /// and are not retired.
+    pub(crate) fn opened_slots(&self) -> Vec<Slot> {
+        let now = self.gate.now();
+        let opened = |sale: &Sale| match sale.window.phase(now) {
+            Phase::Upcoming => false,
+            Phase::Open | Phase::Closed => !sale.retired,
+        };
         let table = self.table();
-        table.order.iter().filter(|entry| !entry.sale.retired).map(|entry| entry.slot()).collect()
+        table.order.iter().filter(|entry| opened(&entry.sale)).map(|entry| entry.slot()).collect()
     }
 
     fn known(&self, id: &SaleId) -> Option<Arc<Entry>> {
@@ -132,12 +152,16 @@ impl Directory {
     }
 
     async fn read(&self, last: &mut Reading) {
+        let began = Instant::now();
         let failed = match self.load().await {
             Ok(table) => {
                 self.set(table);
                 None
             }
-            Err(error) => Some(error.to_string()),
+            Err(error) => {
+                metric::directory_failed();
+                Some(error.to_string())
+            }
         };
         match (&last.failed, &failed) {
             (None, Some(error)) => {
@@ -146,31 +170,41 @@ impl Directory {
             (Some(_), None) => tracing::info!("the sales can be read again"),
             (None, None) | (Some(_), Some(_)) => {}
         }
-        *last = Reading { at: Instant::now(), failed };
+        *last = Reading { began, failed };
     }
 
     async fn load(&self) -> Result<Table, LedgerError> {
-        let sales = tokio::time::timeout(self.within, self.ledger.sales(self.most))
-            .await
-            .map_err(|_| LedgerError::Unavailable("it did not answer in time".into()))??;
+        let sales = self.ledger.sales(self.most).await?;
+        let now = self.gate.now();
+        let open = |sale: &&Sale| !sale.retired && sale.terms().phase(now) == Phase::Open;
+        let available = self.available(sales.iter().filter(open).map(|sale| sale.round).collect());
+        let available = available.await;
         let mut table = Table::default();
-        let mut gate_answers = true;
         for sale in sales {
-            let open = !sale.retired && sale.terms().phase(self.gate.now()) == Phase::Open;
-            let mut available = None;
-            if open && gate_answers {
-                match self.gate.figures(Slot::first(sale.round)).await {
-                    Ok(figures) => available = Some(figures.available),
-                    Err(GateError::NotWarm(_)) => {}
-                    // Each further question would wait as long.
-                    Err(GateError::Unavailable(_) | GateError::NotKnown) => gate_answers = false,
-                }
-            }
+            let available = available.get(&sale.round).copied();
             let entry = Arc::new(Entry { sale, available });
             table.rounds.insert(entry.sale.round, entry.clone());
             table.sales.insert(entry.sale.id.clone(), entry.clone());
             table.order.push(entry);
         }
+        let live = table.order.iter().filter(|entry| !entry.sale.retired).count();
+        metric::directory(live, table.order.len() - live);
         Ok(table)
+    }
+
+    /// What the gate has left of these rounds, as far as it says so.
+    async fn available(&self, rounds: Vec<RoundId>) -> HashMap<RoundId, i64> {
+        let ask = async |round| (round, self.gate.figures(Slot::first(round)).await);
+        let mut asked = stream::iter(rounds).map(ask).buffer_unordered(QUESTIONS);
+        let mut available = HashMap::new();
+        while let Some((round, answer)) = asked.next().await {
+            match answer {
+                Ok(figures) => _ = available.insert(round, figures.available),
+                Err(GateError::NotWarm(_)) => {}
+                // Each further question would wait as long.
+                Err(GateError::Unavailable(_) | GateError::NotKnown) => break,
+            }
+        }
+        available
     }
 }

@@ -8,13 +8,13 @@ mod claim;
 mod directory;
 mod error;
 mod guests;
+mod metric;
 mod publisher;
 mod request;
 mod sales;
 mod settings;
 mod sweeper;
 
-use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ use edge::buyer::BuyerKeys;
 use edge::guest::GuestKeys;
 use edge::origins::Origins;
 use edge::secrets::AdminKey;
+use edge::vital::vital;
 use sale::token::TokenKeys;
 pub use store::Seams;
 use store::gate::Gate;
@@ -35,7 +36,7 @@ use tokio_util::task::TaskTracker;
 
 use batcher::Batcher;
 use directory::Directory;
-use publisher::Publisher;
+use publisher::{Outlet, Publisher};
 pub use settings::Settings;
 use sweeper::Sweeper;
 
@@ -83,19 +84,6 @@ pub(crate) struct App {
     lookups: Semaphore,
 }
 
-impl App {
-    /// One call of the ledger, within its time.
-    async fn in_time<T>(
-        &self,
-        call: impl Future<Output = Result<T, LedgerError>>,
-    ) -> Result<T, LedgerError> {
-        match tokio::time::timeout(self.settings.call_within, call).await {
-            Ok(answered) => answered,
-            Err(_) => Err(LedgerError::Unavailable("it did not answer in time".into())),
-        }
-    }
-}
-
 impl Api {
     /// Reads the sales and starts the tasks. They run until `stop` fires, and those that claims
     /// need until [`Api::end`]. If one of them dies, `stop` fires too.
@@ -105,6 +93,7 @@ impl Api {
         settings: Settings,
         stop: CancellationToken,
     ) -> Result<Self, StartError> {
+        metric::describe();
         let Seams { gate, log, ledger } = seams;
         let directory = Directory::open(gate.clone(), ledger.clone(), &settings).await?;
         let directory = Arc::new(directory);
@@ -122,13 +111,15 @@ impl Api {
             batcher,
             lookups,
         });
-        let publisher = publisher::run(log.clone(), batches, settings.call_within, granted.clone());
+        let outlet = Outlet { log, within: settings.publish_within, gate: gate.clone() };
+        let most = settings.batches_in_flight;
+        let publisher = publisher::run(outlet.clone(), batches, most, granted.clone());
         tasks.spawn(vital(&stop, publisher));
         tasks.spawn(vital(&stop, keep_directory(app.clone(), stop.clone())));
         let probes =
             keep_readiness(readiness.clone(), gate.clone(), settings.probe_every, stop.clone());
         tasks.spawn(vital(&stop, probes));
-        let sweeper = Sweeper { gate, log, directory, settings, stop: stop.clone() };
+        let sweeper = Sweeper { gate, outlet, directory, settings, stop: stop.clone() };
         tasks.spawn(vital(&stop, sweeper.run()));
         Ok(Self { app, readiness, tasks, stop, granted })
     }
@@ -167,19 +158,6 @@ impl Api {
         self.granted.cancel();
         self.tasks.close();
         self.tasks.wait().await;
-    }
-}
-
-/// Fires `stop` when the task ends before it, which only a panic makes it do: who started the
-/// API learns so that it no longer works, and ends the process.
-fn vital<F>(stop: &CancellationToken, task: F) -> impl Future<Output = ()> + use<F>
-where
-    F: Future<Output = ()>,
-{
-    let stop = stop.clone();
-    async move {
-        let _fires_when_dropped = stop.drop_guard();
-        task.await;
     }
 }
 

@@ -13,21 +13,23 @@ pub struct Settings {
     pub claims_a_call: usize,
     /// Calls of the gate that may be in flight for one slot; meanwhile its claims queue up.
     pub calls_in_flight: usize,
-    /// A claim as a whole, waiting included. After it the claim is answered `not-known`; the
-    /// call goes on, and a retry finds what it granted.
+    /// A claim in the batcher, waiting included; before that, looking for a sale that is not in
+    /// memory. After it the claim is answered `not-known`; the call goes on, and a retry finds
+    /// what it granted.
     pub claim_within: Duration,
-    /// One call of the ledger or the log. After it the caller is answered `unavailable`, or
-    /// the batch is left to the sweeper.
-    pub call_within: Duration,
+    /// One call of the log. After it the batch is left to the sweeper.
+    pub publish_within: Duration,
     /// Batches that wait to be published. At the bound a batch is left to the sweeper.
     pub batches_queued: usize,
+    /// Batches that are being published at one time; as many again by the sweeper.
+    pub batches_in_flight: usize,
     /// How often the outboxes are searched for batches that are overdue.
     pub sweep_every: Duration,
-    /// The most overdue batches that are taken in hand at one time.
+    /// The most overdue batches of one slot that are taken in hand at one time.
     pub sweep_most: usize,
     /// How often the sales in memory are read again from ledger and gate.
     pub refresh_every: Duration,
-    /// A sale that is not in memory asks for a reading at once, unless the last is younger.
+    /// The least time between two readings for the sake of sales that are not in memory.
     pub refresh_gap: Duration,
     /// The most sales in memory: those that are not retired first, then the newest. Buyers
     /// know of no others.
@@ -50,10 +52,11 @@ impl Default for Settings {
             claims_a_call: 512,
             calls_in_flight: 2,
             claim_within: Duration::from_secs(5),
-            call_within: Duration::from_secs(2),
+            publish_within: Duration::from_secs(2),
             batches_queued: 4096,
+            batches_in_flight: 32,
             sweep_every: Duration::from_millis(500),
-            sweep_most: 256,
+            sweep_most: 128,
             refresh_every: Duration::from_secs(1),
             refresh_gap: Duration::from_millis(250),
             sales_most: 10_000,

@@ -1,20 +1,26 @@
 //! The sweeper: publishes again what has stayed in the outbox for too long.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use futures_util::{StreamExt as _, stream};
 use sale::order::Batch;
 use store::gate::{Gate, GateError, Slot};
-use store::log::{Log, LogError};
+use store::log::LogError;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::directory::Directory;
-use crate::publisher::publish;
+use crate::metric;
+use crate::publisher::Outlet;
 use crate::settings::Settings;
+
+/// Outboxes that are searched at one time.
+const SEARCHES: usize = 4;
 
 pub(crate) struct Sweeper {
     pub(crate) gate: Gate,
-    pub(crate) log: Log,
+    pub(crate) outlet: Outlet,
     pub(crate) directory: Arc<Directory>,
     pub(crate) settings: Settings,
     pub(crate) stop: CancellationToken,
@@ -26,55 +32,56 @@ impl Sweeper {
         let mut ticks = interval(self.settings.sweep_every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while self.stop.run_until_cancelled(ticks.tick()).await.is_some() {
-            while !self.stop.is_cancelled() && self.sweep_all().await {}
+            while !self.stop.is_cancelled() && self.sweep().await {}
         }
     }
 
-    /// Takes a handful of each slot in turn. Answers whether there may be more.
-    async fn sweep_all(&self) -> bool {
-        let mut more = false;
-        for slot in self.directory.live_slots() {
-            match self.sweep(slot).await {
-                Ok(full) => more |= full,
-                Err(error) => {
-                    // For every slot alike; what was handed out comes again.
-                    tracing::debug!(%error, "overdue batches wait for their next turn");
-                    return false;
-                }
-            }
-        }
-        more
+    /// Takes a handful of each slot. Answers whether there may be more. No more is taken in
+    /// hand than the log accepts.
+    async fn sweep(&self) -> bool {
+        let more = AtomicBool::new(false);
+        stream::iter(self.directory.opened_slots())
+            .map(|slot| self.overdue(slot, &more))
+            .buffer_unordered(SEARCHES)
+            .flat_map(stream::iter)
+            .for_each_concurrent(self.settings.batches_in_flight.max(1), |batch| self.send(batch))
+            .await;
+        more.into_inner()
     }
 
-    async fn sweep(&self, slot: Slot) -> Result<bool, LogError> {
+    async fn overdue(&self, slot: Slot, more: &AtomicBool) -> Vec<Arc<Batch>> {
         let most = self.settings.sweep_most.max(1);
-        let overdue = match self.gate.resend(slot, most).await {
-            Ok(overdue) => overdue,
+        match self.gate.resend(slot, most).await {
+            Ok(overdue) => {
+                more.fetch_or(overdue.len() == most, Ordering::Relaxed);
+                overdue
+            }
             // The keeper loads it; until then it has no outbox.
-            Err(GateError::NotWarm(_)) => return Ok(false),
+            Err(GateError::NotWarm(_)) => Vec::new(),
             Err(error @ (GateError::Unavailable(_) | GateError::NotKnown)) => {
                 tracing::debug!(round = %slot.round, %error, "an outbox was not searched");
-                return Ok(false);
+                Vec::new()
             }
-        };
-        let full = overdue.len() == most;
-        for batch in overdue {
-            self.send(batch).await?;
-            metrics::counter!("dibs_batches_sent_again_total").increment(1);
         }
-        Ok(full)
     }
 
-    /// Publishes one batch. With a full log it waits for room: what is in hand was stamped as
+    /// Publishes one batch. With a full or absent log it waits: what is in hand was stamped as
     /// sent, and dropping it would delay it by a whole step.
-    async fn send(&self, batch: Arc<Batch>) -> Result<(), LogError> {
+    async fn send(&self, batch: Arc<Batch>) {
         loop {
-            match publish(&self.log, batch.clone(), self.settings.call_within).await {
-                Err(LogError::Full) if !self.stop.is_cancelled() => {
+            match self.outlet.publish(batch.clone()).await {
+                Ok(()) => return metric::sent_again(),
+                Err(LogError::Full | LogError::Unavailable(_)) => {
                     let pause = sleep(self.settings.sweep_every);
-                    self.stop.run_until_cancelled(pause).await;
+                    if self.stop.run_until_cancelled(pause).await.is_none() {
+                        return;
+                    }
                 }
-                done => return done,
+                Err(error @ LogError::TooLarge { .. }) => {
+                    let (round, batch) = (batch.round(), batch.id);
+                    tracing::error!(%round, %batch, %error, "a batch cannot be published");
+                    return;
+                }
             }
         }
     }

@@ -1,5 +1,5 @@
 //! What the servers of Dibs share of HTTP: problem documents, buyers' JWTs, bodies, origins,
-//! the accept loop, metrics of requests.
+//! the accept loop, metrics of requests, tasks that must not end.
 
 pub mod bearer;
 pub mod body;
@@ -10,3 +10,4 @@ pub mod origins;
 pub mod problem;
 pub mod secrets;
 pub mod serve;
+pub mod vital;

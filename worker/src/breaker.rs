@@ -1,4 +1,4 @@
-//! The breaker: while the ledger is away nothing is given up and nothing new is taken.
+//! The breaker: while an engine is away nothing is given up and nothing new is taken.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,15 +9,39 @@ use store::ledger::LedgerError;
 use crate::metric;
 use crate::run::Stop;
 
-/// Repeats calls that found the ledger away, with jittered pauses that double.
+/// What can be away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Engine {
+    Gate,
+    Log,
+    Ledger,
+}
+
+impl Engine {
+    const ALL: [Self; 3] = [Self::Gate, Self::Log, Self::Ledger];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Gate => "gate",
+            Self::Log => "log",
+            Self::Ledger => "ledger",
+        }
+    }
+}
+
+/// Repeats calls that found their engine away, with jittered pauses that double.
 pub(crate) struct Breaker {
     stop: Stop,
     least: Duration,
     most: Duration,
-    away: AtomicBool,
+    away: [AtomicBool; Engine::ALL.len()],
 }
 
-/// Why a call got no answer.
+/// The engine cannot be reached at present; what was said of it.
+#[derive(Debug)]
+pub(crate) struct Away(pub(crate) String);
+
+/// Why a call of the ledger got no answer.
 #[derive(Debug)]
 pub(crate) enum Unanswered {
     /// The stop was asked for while the ledger was away.
@@ -28,58 +52,74 @@ pub(crate) enum Unanswered {
 
 impl Breaker {
     pub(crate) fn new(stop: Stop, settings: &crate::Settings) -> Self {
-        metric::paused(false);
+        Engine::ALL.into_iter().for_each(|engine| metric::paused(engine.name(), false));
         Self {
             stop,
             least: settings.pause_least,
             most: settings.pause_most,
-            away: AtomicBool::new(false),
+            away: Default::default(),
         }
     }
 
-    /// Makes the call until the ledger answers it. At least one try is made, also after the
-    /// stop was asked for.
-    pub(crate) async fn answered<T, F>(&self, call: impl Fn() -> F) -> Result<T, Unanswered>
+    /// Makes the call until the engine answers it; `None` if the stop was asked for while it
+    /// was away. At least one try is made, also after that.
+    pub(crate) async fn answered<T, F>(&self, engine: Engine, call: impl Fn() -> F) -> Option<T>
     where
-        F: Future<Output = Result<T, LedgerError>>,
+        F: Future<Output = Result<T, Away>>,
     {
         let mut pause = self.least;
         loop {
             match call().await {
                 Ok(answer) => {
-                    self.found_back();
-                    return Ok(answer);
+                    self.found_back(engine);
+                    return Some(answer);
                 }
-                Err(LedgerError::Refused(error)) => {
-                    self.found_back();
-                    return Err(Unanswered::Refused(error));
-                }
-                Err(LedgerError::Unavailable(error)) => self.found_away(&error),
+                Err(Away(error)) => self.found_away(engine, &error),
             }
             if self.stop.was_asked() {
-                return Err(Unanswered::Stopped);
+                return None;
             }
             self.stop.pause(pause.mul_f64(rand::random_range(0.5..1.0))).await;
             pause = (pause * 2).min(self.most);
         }
     }
 
-    /// Whether a call waits for the ledger to come back.
-    pub(crate) fn is_open(&self) -> bool {
-        self.away.load(Ordering::Relaxed)
+    /// The same for a call of the ledger.
+    pub(crate) async fn of_ledger<T, F>(&self, call: impl Fn() -> F) -> Result<T, Unanswered>
+    where
+        F: Future<Output = Result<T, LedgerError>>,
+    {
+        let call = || {
+            let called = call();
+            async {
+                match called.await {
+                    Ok(answer) => Ok(Ok(answer)),
+                    Err(LedgerError::Refused(error)) => Ok(Err(Unanswered::Refused(error))),
+                    Err(LedgerError::Unavailable(error)) => Err(Away(error)),
+                }
+            }
+        };
+        self.answered(Engine::Ledger, call).await.unwrap_or(Err(Unanswered::Stopped))
     }
 
-    fn found_away(&self, error: &str) {
-        if !self.away.swap(true, Ordering::Relaxed) {
-            tracing::warn!(error, "the ledger is away: orders wait until it is back");
-            metric::paused(true);
+    /// An engine that calls wait for, if any does.
+    pub(crate) fn waits_for(&self) -> Option<Engine> {
+        Engine::ALL.into_iter().find(|engine| self.away[*engine as usize].load(Ordering::Relaxed))
+    }
+
+    fn found_away(&self, engine: Engine, error: &str) {
+        if !self.away[engine as usize].swap(true, Ordering::Relaxed) {
+            let engine = engine.name();
+            tracing::warn!(engine, error, "an engine is away: orders wait until it is back");
+            metric::paused(engine, true);
         }
     }
 
-    fn found_back(&self) {
-        if self.away.swap(false, Ordering::Relaxed) {
-            tracing::info!("the ledger is back: orders go on");
-            metric::paused(false);
+    fn found_back(&self, engine: Engine) {
+        if self.away[engine as usize].swap(false, Ordering::Relaxed) {
+            let engine = engine.name();
+            tracing::info!(engine, "an engine is back: orders go on");
+            metric::paused(engine, false);
         }
     }
 }

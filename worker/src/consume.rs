@@ -1,96 +1,108 @@
 //! The consuming loop: orders -> ledger -> gate -> outcomes, then acknowledged.
 //!
 //! While one take is being settled the next one is being decided; there are never more than
-//! these two. Their settles may end in any order: states carry versions.
+//! these two. While an engine is away they wait for it in hand.
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use sale::id::BatchId;
 use store::gate::Slot;
 use store::log::{Delivery, Log, LogError, Orders};
-use tokio::task::{JoinError, JoinSet};
+use store::stage::{self, Stage};
+use tokio::task::JoinSet;
 
-use crate::breaker::Unanswered;
-use crate::decide::{Decider, Verdicts};
+use crate::breaker::{Away, Breaker, Engine, Unanswered};
+use crate::decide::{Decider, SlotVerdicts, Verdicts};
 use crate::metric;
 use crate::run::Stop;
 use crate::settle::Settler;
 
-/// Between two tries to receive orders.
+/// Before a receiver that failed is made anew.
 const RECEIVE_AGAIN: Duration = Duration::from_secs(1);
 
 /// Consumes orders.
 pub(crate) struct Consumer {
-    log: Log,
-    decider: Arc<Decider>,
-    settler: Settler,
-    together: usize,
-    stop: Stop,
-}
-
-/// The deliveries of one take, all done and not.
-struct Settled {
-    done: Vec<Delivery>,
-    undone: Vec<Delivery>,
+    pub(crate) log: Log,
+    pub(crate) decider: Arc<Decider>,
+    pub(crate) settler: Settler,
+    pub(crate) breaker: Arc<Breaker>,
+    /// Orders in the outboxes, as the keeper of rounds saw them last.
+    pub(crate) undecided: Arc<AtomicUsize>,
+    pub(crate) together: usize,
+    pub(crate) silent_after: Duration,
+    pub(crate) stop: Stop,
 }
 
 impl Consumer {
-    pub(crate) fn new(
-        log: Log,
-        decider: Arc<Decider>,
-        settler: Settler,
-        settings: &crate::Settings,
-        stop: Stop,
-    ) -> Self {
-        Self { log, decider, settler, together: settings.orders_together, stop }
-    }
-
-    /// Consumes until the stop. A log that fails is asked again.
+    /// Consumes until the stop. A receiver that fails, or hears nothing while orders wait, is
+    /// made anew.
     pub(crate) async fn run(self: Arc<Self>) {
         while !self.stop.was_asked() {
-            let ended = match self.log.orders().await {
-                Ok(orders) => self.consume(orders).await,
-                Err(error) => Err(error),
-            };
-            if let Err(error) = ended {
-                tracing::warn!(%error, "orders cannot be received; trying again");
+            let receive = || async { self.log.orders().await.map_err(|e| Away(e.to_string())) };
+            let Some(orders) = self.breaker.answered(Engine::Log, receive).await else { return };
+            if let Err(error) = self.consume(orders).await {
+                tracing::warn!(%error, "orders are not received any more; receiving anew");
                 self.stop.pause(RECEIVE_AGAIN).await;
             }
         }
     }
 
     async fn consume(&self, mut orders: Orders) -> Result<(), LogError> {
-        let mut settling = JoinSet::new();
+        let mut settling = Settling::default();
         loop {
             tokio::select! {
                 biased;
-                Some(settled) = settling.join_next() => {
-                    acknowledge(&mut orders, settled).await?;
-                }
+                Some(settled) = settling.end() => acknowledge(&mut orders, settled).await?,
                 () = self.stop.asked() => break,
                 taken = orders.next(self.together) => {
                     let deliveries = self.of_this_install(&mut orders, taken?).await?;
+                    self.note(&deliveries);
                     let verdicts = tokio::select! {
                         verdicts = self.decide(&deliveries) => verdicts,
                         () = self.stop.overdue() => None,
                     };
-                    while let Some(settled) = settling.join_next().await {
+                    while let Some(settled) = settling.end().await {
                         acknowledge(&mut orders, settled).await?;
                     }
                     match verdicts {
-                        Some(verdicts) => {
-                            settling.spawn(settle(self.settler.clone(), verdicts, deliveries));
-                        }
+                        Some(verdicts) => settling.begin(&self.settler, verdicts, deliveries),
                         None => give_back(&mut orders, deliveries).await?,
                     }
                 }
+                () = self.silence(), if settling.is_idle() => {
+                    metric::heard_nothing();
+                    tracing::warn!(
+                        undecided = self.undecided.load(Ordering::Relaxed),
+                        "orders wait in the outboxes and none is heard of; receiving anew"
+                    );
+                    break;
+                }
             }
         }
-        while let Some(settled) = settling.join_next().await {
+        while let Some(settled) = settling.end().await {
             acknowledge(&mut orders, settled).await?;
         }
         Ok(())
+    }
+
+    /// Ends when nothing was heard for too long while orders wait to be decided.
+    async fn silence(&self) {
+        loop {
+            tokio::time::sleep(self.silent_after).await;
+            if self.undecided.load(Ordering::Relaxed) > 0 {
+                return;
+            }
+        }
+    }
+
+    fn note(&self, deliveries: &[Delivery]) {
+        let now = self.decider.seams.gate.now();
+        for delivery in deliveries {
+            stage::reached(Stage::Consumed, &delivery.batch, now);
+        }
     }
 
     /// Drops what belongs to another database: it must never be decided in this one.
@@ -123,37 +135,61 @@ impl Consumer {
     }
 }
 
-async fn settle(settler: Settler, verdicts: Verdicts, deliveries: Vec<Delivery>) -> Settled {
-    let decided: HashSet<_> = verdicts
-        .0
-        .values()
-        .flat_map(|slot| slot.decided.iter().map(|decided| decided.batch))
-        .collect();
-    let settled = settler.settle(verdicts).await;
-    let (done, undone) = deliveries.into_iter().partition(|Delivery { batch, .. }| {
-        let slot = Slot { round: batch.round(), shard: batch.shard() };
-        decided.contains(&batch.id) && settled.contains(&slot)
-    });
-    Settled { done, undone }
+/// The take that is being settled, if there is one.
+#[derive(Default)]
+struct Settling {
+    task: JoinSet<HashSet<BatchId>>,
+    in_hand: Vec<Delivery>,
 }
 
-/// A settle that panicked has lost its deliveries: as after a crash, the outbox sends them
-/// again.
-async fn acknowledge(
-    orders: &mut Orders,
-    settled: Result<Settled, JoinError>,
-) -> Result<(), LogError> {
-    match settled {
-        Ok(Settled { done, undone }) => {
-            orders.ack(done).await?;
-            give_back(orders, undone).await
-        }
-        Err(end) => {
+/// The deliveries of one take, all done and not.
+struct Settled {
+    done: Vec<Delivery>,
+    undone: Vec<Delivery>,
+}
+
+impl Settling {
+    /// Begins with a take, after the one before has ended.
+    fn begin(&mut self, settler: &Settler, verdicts: Verdicts, deliveries: Vec<Delivery>) {
+        self.in_hand = deliveries;
+        self.task.spawn(settle(settler.clone(), verdicts));
+    }
+
+    fn is_idle(&self) -> bool {
+        self.task.is_empty()
+    }
+
+    /// Waits for the end of the take; `None` if there is none. Cancel safe.
+    async fn end(&mut self) -> Option<Settled> {
+        let done = self.task.join_next().await?.unwrap_or_else(|end| {
             metric::panicked();
             tracing::error!(error = %end, "settling panicked; these orders come again");
-            Ok(())
-        }
+            HashSet::new()
+        });
+        let (done, undone) = std::mem::take(&mut self.in_hand)
+            .into_iter()
+            .partition(|delivery| done.contains(&delivery.batch.id));
+        Some(Settled { done, undone })
     }
+}
+
+/// Answers the batches for which all is done: what became of the others of the same take does
+/// not matter to them.
+async fn settle(settler: Settler, verdicts: Verdicts) -> HashSet<BatchId> {
+    let of_slot = |(slot, of): (&Slot, &SlotVerdicts)| {
+        let slot = *slot;
+        of.decided.iter().map(move |decided| (slot, decided.batch)).collect::<Vec<_>>()
+    };
+    let decided: Vec<_> = verdicts.0.iter().flat_map(of_slot).collect();
+    let settled = settler.settle(verdicts).await;
+    let settled = |(slot, batch): (Slot, BatchId)| settled.contains(&slot).then_some(batch);
+    decided.into_iter().filter_map(settled).collect()
+}
+
+async fn acknowledge(orders: &mut Orders, settled: Settled) -> Result<(), LogError> {
+    let Settled { done, undone } = settled;
+    orders.ack(done).await?;
+    give_back(orders, undone).await
 }
 
 async fn give_back(orders: &mut Orders, deliveries: Vec<Delivery>) -> Result<(), LogError> {

@@ -8,9 +8,11 @@ use sale::id::{InstallId, TicketId};
 use sale::order::{Batch, OrderV1};
 use sale::outcome::Outcome;
 use sale::status::Reason;
+use sale::time::Timestamp;
 use store::Seams;
 use store::gate::{Decided, Settlement, Slot};
 use store::ledger::{Decision, LedgerError, isolated};
+use store::stage::{self, Stage};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -47,7 +49,9 @@ impl Decider {
     /// as the ledger is away; nothing is counted as a try meanwhile.
     pub(crate) async fn decide(&self, batches: &[Arc<Batch>]) -> Result<Verdicts, Unanswered> {
         let orders: Vec<_> = batches.iter().flat_map(|batch| batch.orders()).cloned().collect();
+        let begun = self.seams.gate.now();
         let decisions = self.decide_orders(&orders).await?;
+        committed(batches, &decisions, begun, self.seams.gate.now());
         let mut verdicts = Verdicts::new(self.install(), &decisions);
         let mut done = done(&decisions);
         let failed: Vec<_> = decisions.into_iter().filter_map(failure).collect();
@@ -68,7 +72,7 @@ impl Decider {
         &self,
         orders: &[OrderV1],
     ) -> Result<Vec<Decision>, Unanswered> {
-        self.breaker.answered(|| self.decide_once(orders)).await
+        self.breaker.of_ledger(|| self.decide_once(orders)).await
     }
 
     async fn decide_once(&self, orders: &[OrderV1]) -> Result<Vec<Decision>, LedgerError> {
@@ -101,7 +105,7 @@ impl Decider {
             metric::decided(std::slice::from_ref(&rejected), now, begun.elapsed());
             Ok(rejected)
         };
-        self.breaker.answered(once).await
+        self.breaker.of_ledger(once).await
     }
 
     /// Sets failed orders aside. Answers whether the ledger took them: if not, their batches
@@ -111,10 +115,10 @@ impl Decider {
             return Ok(true);
         }
         let set = || self.seams.ledger.set_aside(failed, self.seams.gate.now());
-        match self.breaker.answered(set).await {
+        match self.breaker.of_ledger(set).await {
             Ok(()) => {
-                metric::set_aside(failed.len());
-                for (order, _) in failed {
+                for (order, error) in failed {
+                    metric::set_aside(error);
                     // What the engine said may name the buyer; it stands in the ledger.
                     tracing::warn!(ticket = %order.ticket, "an order failed and is set aside");
                 }
@@ -160,6 +164,22 @@ impl Verdicts {
     }
 }
 
+/// Notes the batches of which something was decided since `begun`, and not before.
+fn committed(batches: &[Arc<Batch>], decisions: &[Decision], begun: Timestamp, now: Timestamp) {
+    let fresh = |decision: &Decision| match decision {
+        Decision::Stands { ticket, .. } => {
+            ticket.state.decided_at.filter(|at| *at >= begun).map(|_| ticket.id)
+        }
+        Decision::Foreign(_) | Decision::Failed(_, _) => None,
+    };
+    let fresh: HashSet<_> = decisions.iter().filter_map(fresh).collect();
+    for batch in batches {
+        if batch.orders().iter().any(|order| fresh.contains(&order.ticket)) {
+            stage::reached(Stage::Committed, batch, now);
+        }
+    }
+}
+
 fn done(decisions: &[Decision]) -> HashSet<TicketId> {
     let done = |decision: &Decision| match decision {
         Decision::Stands { ticket, .. } => Some(ticket.id),
@@ -186,7 +206,7 @@ async fn unpanicked<T: Send + 'static>(
         Some(Ok(answer)) => answer,
         Some(Err(end)) if end.is_panic() => {
             metric::panicked();
-            Err(LedgerError::Refused("panicked".into()))
+            Err(LedgerError::Refused(metric::PANICKED.into()))
         }
         Some(Err(_)) | None => Err(LedgerError::Unavailable("the call was dropped".into())),
     }
@@ -196,7 +216,6 @@ async fn unpanicked<T: Send + 'static>(
 mod tests {
     use super::*;
     use sale::id::{BuyerId, RoundId};
-    use sale::time::Timestamp;
     use sale::units::Units;
 
     fn order(n: u8) -> OrderV1 {
@@ -226,7 +245,7 @@ mod tests {
         .unwrap();
         assert_eq!(decisions.len(), 100);
         let failed: Vec<_> = decisions.into_iter().filter_map(failure).collect();
-        assert_eq!(failed, [(order(42), "panicked".to_owned())]);
+        assert_eq!(failed, [(order(42), metric::PANICKED.to_owned())]);
     }
 
     #[tokio::test]

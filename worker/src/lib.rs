@@ -19,6 +19,7 @@ mod settle;
 mod tests;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use store::Seams;
 use tokio::sync::Mutex;
@@ -51,20 +52,25 @@ impl Worker {
     /// Starts all of it on the present runtime, until `stop` fires. An engine that is away
     /// does not stop it: it waits for it, and is not ready meanwhile.
     pub fn start(seams: Seams, settings: Settings, stop: CancellationToken) -> Self {
+        metric::describe();
         let stop = Stop::new(stop, settings.finish_within);
         let tasks = TaskTracker::new();
         let contact = Arc::new(Contact::new(seams.clone(), &settings));
         let breaker = Arc::new(Breaker::new(stop.clone(), &settings));
         let decider = Arc::new(Decider::new(seams.clone(), contact.clone(), breaker.clone()));
-        let settler = Settler::new(seams.clone());
+        let settler = Settler::new(seams.clone(), breaker.clone());
+        let undecided = Arc::new(AtomicUsize::new(0));
 
-        let consumer = Arc::new(Consumer::new(
-            seams.log.clone(),
-            decider.clone(),
-            settler.clone(),
-            &settings,
-            stop.clone(),
-        ));
+        let consumer = Arc::new(Consumer {
+            log: seams.log.clone(),
+            decider: decider.clone(),
+            settler: settler.clone(),
+            breaker: breaker.clone(),
+            undecided: undecided.clone(),
+            together: settings.orders_together,
+            silent_after: settings.silent_after,
+            stop: stop.clone(),
+        });
         tasks.spawn(run::kept_alive("consumer", stop.clone(), move || consumer.clone().run()));
 
         let renewed = contact.clone();
@@ -79,7 +85,7 @@ impl Worker {
             async move { retries.step().await }
         }));
 
-        let keeper = Arc::new(Mutex::new(Keeper::new(seams.clone(), &settings)));
+        let keeper = Arc::new(Mutex::new(Keeper::new(seams.clone(), undecided, &settings)));
         tasks.spawn(run::every("rounds", settings.tend_every, stop, move || {
             let keeper = keeper.clone();
             async move { keeper.lock().await.step().await }
@@ -106,12 +112,16 @@ impl Worker {
         if !self.contact.was_made().await {
             return Err("the worker has not reached the ledger yet".into());
         }
-        if self.breaker.is_open() {
-            return Err("the ledger is away: the worker is paused".into());
+        if let Some(engine) = self.breaker.waits_for() {
+            return Err(format!("the {} is away: the worker is paused", engine.name()));
         }
-        self.seams.ledger.probe().await.map_err(|error| error.to_string())?;
-        self.seams.gate.probe().await.map_err(|error| error.to_string())?;
-        self.seams.log.probe().await.map_err(|error| error.to_string())
+        let Seams { gate, log, ledger } = &self.seams;
+        let (gate, log, ledger) = tokio::join!(gate.probe(), log.probe(), ledger.probe());
+        let gate = gate.map_err(|error| error.to_string());
+        let log = log.map_err(|error| error.to_string());
+        let ledger = ledger.map_err(|error| error.to_string());
+        let missing: Vec<_> = [gate, log, ledger].into_iter().filter_map(Result::err).collect();
+        if missing.is_empty() { Ok(()) } else { Err(missing.join("; ")) }
     }
 
     /// Waits until all of it has ended, after `stop` has fired. The deliveries in hand are

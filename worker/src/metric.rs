@@ -1,14 +1,78 @@
-//! What the worker counts. No label names a ticket, a buyer or a sale.
+//! What the worker measures, all of it. No label names a ticket, a buyer or a sale.
 
 use std::time::Duration;
 
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use sale::status::Status;
 use sale::time::Timestamp;
+use store::gate::Figures;
 use store::ledger::Decision;
+
+/// Tells the recorder what these are.
+pub(crate) fn describe() {
+    store::stage::describe();
+    describe_histogram!(
+        "dibs_worker_decide_seconds",
+        Unit::Seconds,
+        "Time of one call of the ledger that decides orders."
+    );
+    describe_histogram!("dibs_worker_decide_size", "Orders in one call of the ledger.");
+    describe_counter!(
+        "dibs_worker_orders_total",
+        "Orders decided, by verdict: confirmed, the reason of a rejection, standing (decided \
+         before), foreign, failed."
+    );
+    describe_counter!(
+        "dibs_worker_set_aside_total",
+        "Orders that failed on their own and were set aside, by reason: refused, panicked."
+    );
+    describe_counter!(
+        "dibs_worker_retries_total",
+        "Tries of orders that were set aside, by result: decided, refused, panicked."
+    );
+    describe_gauge!(
+        "dibs_worker_parked",
+        "Orders that wait for an operator, by reason: refused, panicked. Every worker reports \
+         all of them, at most 1000."
+    );
+    describe_gauge!(
+        "dibs_worker_paused",
+        "1 while orders wait because an engine is away, by engine: gate, log, ledger."
+    );
+    describe_counter!(
+        "dibs_worker_given_back_total",
+        "Batches that were given back to the log, to come again."
+    );
+    describe_counter!(
+        "dibs_worker_receivers_total",
+        "Receivers of orders that were made anew because they heard nothing while orders waited."
+    );
+    describe_counter!("dibs_worker_panics_total", "Tasks that panicked and were started again.");
+    describe_counter!(
+        "dibs_worker_rounds_total",
+        "Rounds that were changed, by change: loaded into the gate, retired, settled_anew \
+         because the gate had missed verdicts."
+    );
+    describe_gauge!(
+        "dibs_worker_outbox_orders",
+        "Orders that the outboxes of all live rounds hold: pending tickets on their way. Every \
+         worker reports all of them."
+    );
+    describe_gauge!(
+        "dibs_worker_outbox_oldest_seconds",
+        "Age of the oldest of those orders. Every worker reports it."
+    );
+    describe_gauge!(
+        "dibs_worker_units",
+        "Units of all live rounds in the gate, by state: available, pending, confirmed. Every \
+         worker reports all of them."
+    );
+}
 
 /// Counts what one call of the ledger decided; `now` is the time the call was made with.
 pub(crate) fn decided(decisions: &[Decision], now: Timestamp, took: Duration) {
     metrics::histogram!("dibs_worker_decide_seconds").record(took);
+    metrics::histogram!("dibs_worker_decide_size").record(decisions.len() as f64);
     for decision in decisions {
         let verdict = match decision {
             // A verdict of another time stood already.
@@ -25,30 +89,50 @@ pub(crate) fn decided(decisions: &[Decision], now: Timestamp, took: Duration) {
     }
 }
 
-/// Orders were set aside.
-pub(crate) fn set_aside(orders: usize) {
-    metrics::counter!("dibs_worker_set_aside_total").increment(orders as u64);
+/// What stands for the words of an engine about an order that made it panic.
+pub(crate) const PANICKED: &str = "panicked";
+
+/// Why an order failed, without the engine's own words, which may name the buyer.
+fn reason(error: &str) -> &'static str {
+    if error == PANICKED { PANICKED } else { "refused" }
 }
 
-/// An order that was set aside was tried again.
-pub(crate) fn retried(failed: bool) {
-    let result = if failed { "failed" } else { "decided" };
+/// An order was set aside, with what the engine said.
+pub(crate) fn set_aside(error: &str) {
+    metrics::counter!("dibs_worker_set_aside_total", "reason" => reason(error)).increment(1);
+}
+
+/// An order that was set aside was tried again and has its verdict, or failed with these words.
+pub(crate) fn retried(failed: Option<&str>) {
+    let result = failed.map_or("decided", reason);
     metrics::counter!("dibs_worker_retries_total", "result" => result).increment(1);
 }
 
-/// So many orders wait for an operator; the count stops at the size of one page.
-pub(crate) fn parked(orders: usize) {
-    metrics::gauge!("dibs_worker_parked").set(u32::try_from(orders).unwrap_or(u32::MAX));
+/// Orders wait for an operator, for which the engine said this.
+pub(crate) fn parked<'a>(errors: impl Iterator<Item = &'a str>) {
+    let mut counts = [("refused", 0_u32), (PANICKED, 0)];
+    for error in errors {
+        counts[usize::from(reason(error) == PANICKED)].1 += 1;
+    }
+    for (reason, count) in counts {
+        metrics::gauge!("dibs_worker_parked", "reason" => reason).set(count);
+    }
 }
 
-/// Whether consumption is paused because the ledger is away.
-pub(crate) fn paused(paused: bool) {
-    metrics::gauge!("dibs_worker_paused").set(if paused { 1 } else { 0 });
+/// Whether orders wait because an engine is away.
+pub(crate) fn paused(engine: &'static str, paused: bool) {
+    let paused = if paused { 1 } else { 0 };
+    metrics::gauge!("dibs_worker_paused", "engine" => engine).set(paused);
 }
 
 /// Deliveries were given back, to come again.
 pub(crate) fn gave_back(deliveries: usize) {
     metrics::counter!("dibs_worker_given_back_total").increment(deliveries as u64);
+}
+
+/// A receiver of orders heard nothing while orders waited.
+pub(crate) fn heard_nothing() {
+    metrics::counter!("dibs_worker_receivers_total").increment(1);
 }
 
 /// A task panicked.
@@ -60,4 +144,37 @@ pub(crate) fn panicked() {
 /// gate had missed verdicts, had its tickets `settled_anew`.
 pub(crate) fn round(change: &'static str) {
     metrics::counter!("dibs_worker_rounds_total", "change" => change).increment(1);
+}
+
+/// What the gate holds of all live rounds.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    available: i64,
+    pending: u64,
+    confirmed: u64,
+    /// Orders in the outboxes.
+    pub(crate) undecided: usize,
+    oldest: Option<Timestamp>,
+}
+
+impl Held {
+    /// Adds a round.
+    pub(crate) fn add(&mut self, round: &Figures) {
+        self.available += round.available;
+        self.pending += round.held;
+        self.confirmed += round.sold;
+        self.undecided += round.undecided;
+        self.oldest = [self.oldest, round.oldest].into_iter().flatten().min();
+    }
+
+    /// Tells it.
+    pub(crate) fn tell(&self, now: Timestamp) {
+        let age = self.oldest.map_or(Duration::ZERO, |oldest| now.since(oldest));
+        metrics::gauge!("dibs_worker_outbox_orders").set(self.undecided as f64);
+        metrics::gauge!("dibs_worker_outbox_oldest_seconds").set(age);
+        let units = |state, units| metrics::gauge!("dibs_worker_units", "state" => state).set(units);
+        units("available", self.available as f64);
+        units("pending", self.pending as f64);
+        units("confirmed", self.confirmed as f64);
+    }
 }

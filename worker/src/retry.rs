@@ -77,11 +77,11 @@ impl Retries {
         for decision in decisions {
             match decision {
                 Decision::Failed(order, error) => {
-                    metric::retried(true);
+                    metric::retried(Some(&error));
                     tracing::warn!(ticket = %order.ticket, "an order set aside failed again");
                     self.decider.seams.ledger.note_failure(order.ticket, &error).await?;
                 }
-                Decision::Stands { .. } | Decision::Foreign(_) => metric::retried(false),
+                Decision::Stands { .. } | Decision::Foreign(_) => metric::retried(None),
             }
         }
         Ok(())
@@ -90,9 +90,9 @@ impl Retries {
     /// Raises the alert, once for each order that is found parked.
     async fn look_at_parked(&self) -> Result<(), LedgerError> {
         let aside = self.decider.seams.ledger.aside(None, PAGE).await?;
-        let parked: BTreeSet<_> =
-            aside.iter().filter(|row| row.retry_at.is_none()).map(|row| row.order.ticket).collect();
-        metric::parked(parked.len());
+        let parked: Vec<_> = aside.iter().filter(|row| row.retry_at.is_none()).collect();
+        metric::parked(parked.iter().map(|row| row.error.as_str()));
+        let parked: BTreeSet<_> = parked.into_iter().map(|row| row.order.ticket).collect();
         let mut known = self.parked.lock().await;
         for ticket in parked.difference(&known) {
             tracing::error!(

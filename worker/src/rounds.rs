@@ -9,7 +9,10 @@ mod restocks;
 mod retire;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use futures_util::{StreamExt as _, stream};
 use sale::id::RoundId;
 use store::Seams;
 use store::gate::{Figures, GateError, Slot};
@@ -28,9 +31,14 @@ const RETIRED_BESIDE: u32 = 100;
 /// from leaving the gate.
 const FIRST_LOOK: u32 = 10_000;
 
-/// Looks after rounds.
+/// Rounds whose counts are read at one time.
+const LOOKS: usize = 16;
+
+/// Looks after rounds. Several workers may do so at once: gate and ledger do each thing once.
 pub(crate) struct Keeper {
     seams: Seams,
+    /// Orders in the outboxes, for others to know.
+    undecided: Arc<AtomicUsize>,
     /// Sales to ask the ledger for.
     most: u32,
     restocks: Restocks,
@@ -39,6 +47,33 @@ pub(crate) struct Keeper {
     /// What is wrong with each live round, and (`None`) with the walk as a whole: logged when
     /// it changes.
     troubles: HashMap<Option<RoundId>, String>,
+}
+
+/// How a round stands.
+enum Seen {
+    /// In ledger and gate.
+    Live(Counts, Figures),
+    /// In the ledger only.
+    NotWarm,
+    /// The ledger does not have it.
+    Nowhere,
+}
+
+/// Reads how a round stands. The ledger's counts are read before the gate's, which then show
+/// all that is counted there.
+async fn look(seams: Seams, sale: Sale) -> (Sale, Result<Seen, Trouble>) {
+    let seen = async {
+        let Some(counts) = seams.ledger.counts(sale.round).await? else {
+            return Ok(Seen::Nowhere);
+        };
+        match seams.gate.figures(Slot::first(sale.round)).await {
+            Ok(figures) => Ok(Seen::Live(counts, figures)),
+            Err(GateError::NotWarm(_)) => Ok(Seen::NotWarm),
+            Err(error @ (GateError::Unavailable(_) | GateError::NotKnown)) => Err(error.into()),
+        }
+    };
+    let seen = seen.await;
+    (sale, seen)
 }
 
 /// Why a round could not be looked after.
@@ -61,9 +96,14 @@ enum Trouble {
 }
 
 impl Keeper {
-    pub(crate) fn new(seams: Seams, settings: &crate::Settings) -> Self {
+    pub(crate) fn new(
+        seams: Seams,
+        undecided: Arc<AtomicUsize>,
+        settings: &crate::Settings,
+    ) -> Self {
         Self {
             seams,
+            undecided,
             most: FIRST_LOOK,
             restocks: Restocks::new(settings.restock_after),
             retiring: Retiring::new(settings.retire_after),
@@ -85,25 +125,46 @@ impl Keeper {
         self.most = next_most(self.most, listed, live.len());
         let unfinished = self.seams.ledger.unfinished_restocks().await?;
         self.forget_all_but(&live, &retired);
-        for sale in &live {
-            let tended = self.tend(sale, &unfinished).await;
-            self.note(Some(sale.round), tended);
-        }
+        self.tend_all(live, &unfinished).await;
         for sale in &retired {
             self.retiring.leave_gate(&self.seams, sale.round).await?;
         }
         self.restocks.finish(&self.seams, unfinished).await
     }
 
-    async fn tend(&mut self, sale: &Sale, unfinished: &[RestockRow]) -> Result<(), Trouble> {
-        // Read before the gate's, which then shows all that is counted here.
-        let Some(counts) = self.seams.ledger.counts(sale.round).await? else { return Ok(()) };
-        let figures = match self.seams.gate.figures(Slot::first(sale.round)).await {
-            Ok(figures) => figures,
-            Err(GateError::NotWarm(_)) => return self.load(sale.round).await,
-            Err(error @ (GateError::Unavailable(_) | GateError::NotKnown)) => {
-                return Err(error.into());
+    async fn tend_all(&mut self, live: Vec<Sale>, unfinished: &[RestockRow]) {
+        let seams = self.seams.clone();
+        let looks = stream::iter(live).map(move |sale| look(seams.clone(), sale));
+        let mut looks = looks.buffered(LOOKS);
+        let (mut held, mut all_seen) = (metric::Held::default(), true);
+        while let Some((sale, seen)) = looks.next().await {
+            match &seen {
+                Ok(Seen::Live(_, figures)) => held.add(figures),
+                Ok(Seen::NotWarm | Seen::Nowhere) => {}
+                Err(_) => all_seen = false,
             }
+            let tended = match seen {
+                Ok(seen) => self.tend(&sale, seen, unfinished).await,
+                Err(trouble) => Err(trouble),
+            };
+            self.note(Some(sale.round), tended);
+        }
+        if all_seen {
+            held.tell(self.seams.gate.now());
+            self.undecided.store(held.undecided, Ordering::Relaxed);
+        }
+    }
+
+    async fn tend(
+        &mut self,
+        sale: &Sale,
+        seen: Seen,
+        unfinished: &[RestockRow],
+    ) -> Result<(), Trouble> {
+        let (counts, figures) = match seen {
+            Seen::Live(counts, figures) => (counts, figures),
+            Seen::NotWarm => return self.load(sale.round).await,
+            Seen::Nowhere => return Ok(()),
         };
         if figures.terms.version < sale.terms_version {
             // By the older terms more may have been granted since: the next walk sees it.

@@ -8,6 +8,9 @@ pub struct Settings {
     /// Orders that are taken together into one transaction of the ledger; the last batch taken
     /// may exceed it.
     pub orders_together: usize,
+    /// A receiver that has heard nothing for so long, while the outboxes are not empty, is made
+    /// anew.
+    pub silent_after: Duration,
     /// Between two looks for orders whose next try is due.
     pub retry_every: Duration,
     /// Orders taken up in one such look; the others are taken up in the next.
@@ -16,7 +19,7 @@ pub struct Settings {
     pub contact_every: Duration,
     /// After so long without a contact, the ledger counts as having been away.
     pub contact_gap: Duration,
-    /// The first pause after the ledger was found away; each further one is twice as long.
+    /// The first pause after an engine was found away; each further one is twice as long.
     pub pause_least: Duration,
     /// The longest pause.
     pub pause_most: Duration,
@@ -36,6 +39,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             orders_together: 500,
+            silent_after: Duration::from_secs(30),
             retry_every: Duration::from_millis(500),
             retries_most: 100,
             contact_every: Duration::from_secs(2),

@@ -1,43 +1,38 @@
 //! Brings verdicts to the gate, and then to the watchers.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use futures_util::future::join_all;
 use sale::id::RoundId;
 use sale::outcome::Outcome;
 use store::Seams;
 use store::gate::{GateError, Slot};
+use store::log::LogError;
 
+use crate::breaker::{Away, Breaker, Engine};
 use crate::decide::{SlotVerdicts, Verdicts};
 
 /// Settles.
 #[derive(Clone)]
 pub(crate) struct Settler {
     seams: Seams,
+    breaker: Arc<Breaker>,
 }
 
 impl Settler {
-    pub(crate) fn new(seams: Seams) -> Self {
-        Self { seams }
+    pub(crate) fn new(seams: Seams, breaker: Arc<Breaker>) -> Self {
+        Self { seams, breaker }
     }
 
-    /// Settles each slot, then publishes the outcomes of those that are settled. Answers the
-    /// slots for which both were done.
+    /// Settles each slot, then publishes the outcomes of those that are settled. Waits as long
+    /// as the gate or the log is away. Answers the slots for which both were done.
     pub(crate) async fn settle(&self, verdicts: Verdicts) -> HashSet<Slot> {
         let slots = verdicts.0.into_iter();
         let settled = join_all(slots.map(|(slot, verdicts)| self.settle_slot(slot, verdicts)));
         let (slots, outcomes): (HashSet<_>, Vec<_>) = settled.await.into_iter().flatten().unzip();
         let outcomes: Vec<_> = outcomes.into_iter().flatten().collect();
-        if outcomes.is_empty() {
-            return slots;
-        }
-        match self.seams.log.publish_outcomes(outcomes).await {
-            Ok(()) => slots,
-            Err(error) => {
-                tracing::warn!(%error, "outcomes could not be published");
-                HashSet::new()
-            }
-        }
+        if outcomes.is_empty() || self.publish(&outcomes).await { slots } else { HashSet::new() }
     }
 
     async fn settle_slot(
@@ -46,22 +41,41 @@ impl Settler {
         verdicts: SlotVerdicts,
     ) -> Option<(Slot, Vec<Outcome>)> {
         let SlotVerdicts { settlements, outcomes, decided } = verdicts;
-        match self.seams.gate.settle(slot, &settlements, &decided).await {
-            Ok(()) => Some((slot, outcomes)),
-            Err(GateError::NotWarm(_)) if self.is_retired(slot.round).await => {
-                Some((slot, outcomes))
+        let settle = || async {
+            match self.seams.gate.settle(slot, &settlements, &decided).await {
+                Ok(()) => Ok(true),
+                Err(GateError::NotWarm(_)) => Ok(false),
+                Err(error @ (GateError::Unavailable(_) | GateError::NotKnown)) => {
+                    Err(Away(error.to_string()))
+                }
             }
-            Err(
-                error @ (GateError::NotWarm(_) | GateError::Unavailable(_) | GateError::NotKnown),
-            ) => {
-                tracing::warn!(
-                    round = slot.round.0,
-                    %error,
-                    "the gate could not take verdicts in; it will be told again"
-                );
-                None
-            }
+        };
+        if self.breaker.answered(Engine::Gate, settle).await? || self.is_retired(slot.round).await {
+            return Some((slot, outcomes));
         }
+        tracing::warn!(
+            round = slot.round.0,
+            "the gate does not have the round of these verdicts; it will be told again"
+        );
+        None
+    }
+
+    /// Answers whether the watchers were told, or never can be.
+    async fn publish(&self, outcomes: &[Outcome]) -> bool {
+        let publish = || async {
+            match self.seams.log.publish_outcomes(outcomes.to_vec()).await {
+                Ok(()) => Ok(()),
+                Err(error @ LogError::TooLarge { .. }) => {
+                    // They are a hint: who watches reads again by himself.
+                    tracing::error!(%error, "outcomes could not be published");
+                    Ok(())
+                }
+                Err(error @ (LogError::Full | LogError::Unavailable(_))) => {
+                    Err(Away(error.to_string()))
+                }
+            }
+        };
+        self.breaker.answered(Engine::Log, publish).await.is_some()
     }
 
     /// Whether the ledger alone answers for a round. If the ledger cannot say, it is not taken

@@ -5,3 +5,4 @@ mod orders;
 mod outages;
 mod rounds;
 mod set_aside;
+mod together;

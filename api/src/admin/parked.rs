@@ -51,7 +51,7 @@ pub(super) async fn list(
         next: Option<TicketId>,
     }
     let most = listed(page.limit)?;
-    let aside = app.in_time(app.ledger.aside(page.after, most)).await?;
+    let aside = app.ledger.aside(page.after, most).await?;
     let full = aside.len() == most as usize;
     let next = aside.last().filter(|_| full).map(|last| last.order.ticket);
     let parked = aside.into_iter().map(|aside| parked(&app, aside)).collect();
@@ -90,7 +90,7 @@ pub(super) async fn reject(
 }
 
 async fn release(app: &App, ticket: TicketId, reject: bool) -> Result<StatusCode, Refusal> {
-    if !app.in_time(app.ledger.release(ticket, reject, app.gate.now())).await? {
+    if !app.ledger.release(ticket, reject, app.gate.now()).await? {
         return Err(Refusal::NotSetAside);
     }
     tracing::info!(%ticket, reject, "an operator released an order");

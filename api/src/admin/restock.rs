@@ -33,7 +33,7 @@ pub(super) async fn apply(
     if sale.retired {
         return Err(Refusal::Closed);
     }
-    let begun = app.in_time(app.ledger.begin_restock(sale.round, key.as_str(), &change)).await?;
+    let begun = app.ledger.begin_restock(sale.round, key.as_str(), &change).await?;
     let row = match begun {
         RestockBegun::Stands(row) => row,
         RestockBegun::KeyReused => {
@@ -50,7 +50,7 @@ pub(super) async fn apply(
         None => {
             let slot = Slot::first(row.round);
             let applied = app.gate.restock(slot, &row.key, &row.change).await?;
-            app.in_time(app.ledger.finish_restock(row.round, &row.key, applied)).await?;
+            app.ledger.finish_restock(row.round, &row.key, applied).await?;
             tracing::info!(sale = %sale.id, round = %row.round, applied, "the stock was changed");
             applied
         }

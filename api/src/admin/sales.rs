@@ -7,6 +7,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use edge::body::read_json;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use sale::id::{RoundId, SaleId};
 use sale::terms::{NewSale, Restock, SaleName, Stock, Window};
 use sale::time::Timestamp;
@@ -20,6 +21,9 @@ use crate::App;
 use crate::error::Refusal;
 use crate::request::{Asked, SaleInPath, request_id};
 use crate::sales::Stage;
+
+/// Sales of a list that are counted at one time.
+const REPORTS: usize = 16;
 
 /// A sale as its merchant sees it.
 #[derive(Serialize)]
@@ -52,7 +56,7 @@ impl App {
                 None
             }
         };
-        let counts = self.in_time(self.ledger.counts(sale.round)).await?;
+        let counts = self.ledger.counts(sale.round).await?;
         let counts = counts.ok_or(Refusal::UnknownSale)?;
         let (available, held) = match figures {
             _ if sale.retired => (Some(i64::from(counts.available)), Some(0)),
@@ -78,7 +82,7 @@ impl App {
 
     /// The sale as the ledger has it now.
     pub(super) async fn present(&self, id: &SaleId) -> Result<Sale, Refusal> {
-        self.in_time(self.ledger.sale(id)).await?.ok_or(Refusal::UnknownSale)
+        self.ledger.sale(id).await?.ok_or(Refusal::UnknownSale)
     }
 }
 
@@ -103,7 +107,7 @@ pub(super) async fn create(
         .map_err(|_| Refusal::field("closes_at", "must be later than opens_at"))?;
     let answer_within = app.settings.answer_within;
     let new = NewSale { id, name, stock, limit, window, answer_within };
-    let (status, sale) = match app.in_time(app.ledger.create(&new)).await? {
+    let (status, sale) = match app.ledger.create(&new).await? {
         Creation::Created(sale) => (StatusCode::CREATED, sale),
         Creation::Same(sale) => (StatusCode::OK, sale),
         Creation::Differs => {
@@ -111,7 +115,7 @@ pub(super) async fn create(
         }
     };
     if !sale.retired {
-        let snapshot = app.in_time(app.ledger.snapshot(sale.round)).await?;
+        let snapshot = app.ledger.snapshot(sale.round).await?;
         app.gate.warm(snapshot.ok_or(Refusal::UnknownSale)?).await?;
     }
     app.directory.refresh().await;
@@ -135,10 +139,9 @@ pub(super) async fn list(
     struct List {
         sales: Vec<Report>,
     }
-    let mut sales = Vec::new();
-    for sale in app.in_time(app.ledger.sales(listed(limit)?)).await? {
-        sales.push(app.report(sale).await?);
-    }
+    let sales = app.ledger.sales(listed(limit)?).await?;
+    let reports = stream::iter(sales).map(|sale| app.report(sale)).buffered(REPORTS);
+    let sales = reports.try_collect().await?;
     Ok(Json(List { sales }).into_response())
 }
 
@@ -228,7 +231,7 @@ pub(super) async fn patch(
 }
 
 async fn amend(app: &App, id: &SaleId, amendment: &Amendment) -> Result<Sale, Refusal> {
-    let sale = match app.in_time(app.ledger.amend(id, amendment, app.gate.now())).await? {
+    let sale = match app.ledger.amend(id, amendment, app.gate.now()).await? {
         Amended::Done(sale) => sale,
         Amended::Unknown => return Err(Refusal::UnknownSale),
         Amended::NotUpcoming => {

@@ -60,7 +60,7 @@ pub(super) async fn list(
         Some(Wanted::Pending) => return pending(&app, sale, page.after, most).await,
     };
     let rows = app.ledger.tickets(sale.round, filter, page.after, most);
-    let tickets = app.in_time(rows).await?.into_iter();
+    let tickets = rows.await?.into_iter();
     let tickets = tickets.map(|Row { buyer, ticket }| Entry { ticket, buyer }).collect();
     Ok(answer(tickets, most))
 }
@@ -72,7 +72,7 @@ async fn pending(
     most: u32,
 ) -> Result<Response, Refusal> {
     let after = after.max(TicketId::last_before(sale.round));
-    let tickets = app.in_time(app.ledger.aside(after, most)).await?.into_iter();
+    let tickets = app.ledger.aside(after, most).await?.into_iter();
     let tickets = tickets
         .map(|aside| aside.order)
         .take_while(|order| order.ticket.round() == sale.round)

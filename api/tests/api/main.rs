@@ -8,3 +8,4 @@ mod hand_over;
 mod public;
 mod refusals;
 mod shop;
+mod side_by_side;

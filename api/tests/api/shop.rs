@@ -38,8 +38,9 @@ pub(crate) struct Shop {
     pub(crate) seams: Seams,
     pub(crate) tokens: Arc<TokenKeys>,
     guests: Arc<GuestKeys>,
+    keys: Keys,
     router: Router,
-    _folder: tempfile::TempDir,
+    folder: Arc<tempfile::TempDir>,
 }
 
 /// How a shop differs from the usual one.
@@ -108,9 +109,25 @@ impl Shop {
             origins: Arc::new(Origins::new(layout.origins)),
         };
         let stop = CancellationToken::new();
-        let api = Api::start(seams.clone(), keys, layout.settings, stop).await.unwrap();
+        let api = Api::start(seams.clone(), keys.clone(), layout.settings, stop).await.unwrap();
         let router = api.router();
-        Self { api, seams, tokens, guests, router, _folder: folder }
+        Self { api, seams, tokens, guests, keys, router, folder: Arc::new(folder) }
+    }
+
+    /// Another server of the same shop.
+    pub(crate) async fn beside(&self, settings: Settings) -> Self {
+        let Self { seams, tokens, guests, keys, folder, .. } = self;
+        let stop = CancellationToken::new();
+        let api = Api::start(seams.clone(), keys.clone(), settings, stop).await.unwrap();
+        Self {
+            router: api.router(),
+            api,
+            seams: seams.clone(),
+            tokens: tokens.clone(),
+            guests: guests.clone(),
+            keys: keys.clone(),
+            folder: folder.clone(),
+        }
     }
 
     /// The JWT of a buyer nobody has seen.

@@ -69,9 +69,9 @@ impl Bench {
         Self { folder, seams }
     }
 
-    /// Another connection to the ledger's file.
-    pub(crate) async fn intruder(&self) -> SqliteConnection {
-        let path: PathBuf = self.folder.path().join("ledger.db");
+    /// Another connection to the file of the ledger or of the gate.
+    pub(crate) async fn intruder(&self, file: &str) -> SqliteConnection {
+        let path: PathBuf = self.folder.path().join(file);
         SqliteConnection::connect(&format!("sqlite://{}", path.display())).await.unwrap()
     }
 
@@ -156,30 +156,37 @@ impl Bench {
 
     /// The retries of a worker that is driven by hand.
     pub(crate) fn retries(&self) -> Retries {
-        let (decider, settler) = self.parts(&CancellationToken::new());
+        let (decider, settler, _) = self.parts(&CancellationToken::new());
         Retries::new(decider, settler, Settings::default().retries_most)
     }
 
     /// A worker that does nothing but consume; it ends with what is answered.
     pub(crate) fn consume_only(&self) -> JoinSet<()> {
         let stop = CancellationToken::new();
-        let (decider, settler) = self.parts(&stop);
+        let (decider, settler, breaker) = self.parts(&stop);
         let settings = Settings::default();
-        let stop = Stop::new(stop, settings.finish_within);
-        let consumer =
-            Arc::new(Consumer::new(self.seams.log.clone(), decider, settler, &settings, stop));
+        let consumer = Arc::new(Consumer {
+            log: self.seams.log.clone(),
+            decider,
+            settler,
+            breaker,
+            undecided: Arc::default(),
+            together: settings.orders_together,
+            silent_after: settings.silent_after,
+            stop: Stop::new(stop, settings.finish_within),
+        });
         let mut task = JoinSet::new();
         task.spawn(consumer.run());
         task
     }
 
-    fn parts(&self, stop: &CancellationToken) -> (Arc<Decider>, Settler) {
+    fn parts(&self, stop: &CancellationToken) -> (Arc<Decider>, Settler, Arc<Breaker>) {
         let settings = Settings::default();
         let stop = Stop::new(stop.clone(), settings.finish_within);
         let breaker = Arc::new(Breaker::new(stop, &settings));
         let contact = Arc::new(Contact::new(self.seams.clone(), &settings));
-        let decider = Arc::new(Decider::new(self.seams.clone(), contact, breaker));
-        (decider, Settler::new(self.seams.clone()))
+        let decider = Arc::new(Decider::new(self.seams.clone(), contact, breaker.clone()));
+        (decider, Settler::new(self.seams.clone(), breaker.clone()), breaker)
     }
 
     pub(crate) async fn feed(&self) -> Feed {

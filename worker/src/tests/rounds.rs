@@ -1,5 +1,6 @@
 //! The keeper of rounds.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sale::status::Status;
@@ -19,7 +20,7 @@ fn keeper(bench: &Bench) -> Keeper {
         restock_after: Duration::ZERO,
         ..Settings::default()
     };
-    Keeper::new(bench.seams.clone(), &settings)
+    Keeper::new(bench.seams.clone(), Arc::default(), &settings)
 }
 
 async fn is_warm(bench: &Bench, sale: &Sale) -> bool {
@@ -71,7 +72,7 @@ async fn newer_terms_reach_the_gate() {
     let bench = Bench::new().await;
     let sale = bench.sale("lamp", 10).await;
     close(&bench, &sale).await;
-    let mut keeper = Keeper::new(bench.seams.clone(), &Settings::default());
+    let mut keeper = Keeper::new(bench.seams.clone(), Arc::default(), &Settings::default());
     keeper.step().await;
     assert!(bench.figures(&sale).await.terms.closed);
 }
@@ -103,7 +104,7 @@ async fn a_young_change_of_stock_is_left_to_who_began_it() {
     let restock = Restock::new(5).unwrap();
     bench.seams.ledger.begin_restock(sale.round, "key", &restock).await.unwrap();
     let settings = Settings { restock_after: Duration::from_secs(3600), ..Settings::default() };
-    let mut keeper = Keeper::new(bench.seams.clone(), &settings);
+    let mut keeper = Keeper::new(bench.seams.clone(), Arc::default(), &settings);
     for _ in 0..2 {
         keeper.step().await;
     }
@@ -137,7 +138,7 @@ async fn a_closed_round_stays_until_its_time_has_come() {
     let bench = Bench::new().await;
     let sale = bench.sale("lamp", 10).await;
     close(&bench, &sale).await;
-    let mut keeper = Keeper::new(bench.seams.clone(), &Settings::default());
+    let mut keeper = Keeper::new(bench.seams.clone(), Arc::default(), &Settings::default());
     for _ in 0..2 {
         keeper.step().await;
     }
@@ -187,7 +188,7 @@ async fn a_round_with_an_unfinished_change_of_stock_stays() {
         restock_after: Duration::from_secs(3600),
         ..Settings::default()
     };
-    let mut keeper = Keeper::new(bench.seams.clone(), &settings);
+    let mut keeper = Keeper::new(bench.seams.clone(), Arc::default(), &settings);
     for _ in 0..2 {
         keeper.step().await;
     }
@@ -327,7 +328,7 @@ async fn a_ledger_that_cannot_write_keeps_the_round_in_the_gate() {
     let bench = Bench::new().await;
     let sale = bench.sale("lamp", 10).await;
     close(&bench, &sale).await;
-    let mut intruder = bench.intruder().await;
+    let mut intruder = bench.intruder("ledger.db").await;
     intruder.execute("BEGIN IMMEDIATE").await.unwrap();
     let mut keeper = keeper(&bench);
     for _ in 0..2 {

@@ -26,7 +26,7 @@ struct Poisoned {
 impl Poisoned {
     async fn new() -> Self {
         let bench = Bench::new().await;
-        bench.intruder().await.execute(POISON).await.unwrap();
+        bench.intruder("ledger.db").await.execute(POISON).await.unwrap();
         let sale = bench.sale("lamp", 100).await;
         let mut feed = bench.feed().await;
         let running = bench.start(by_hand());
@@ -115,7 +115,7 @@ async fn a_parked_order_that_is_sent_again_is_confirmed_once_the_cause_is_gone()
     let poisoned = Poisoned::new().await;
     let mut feed = poisoned.bench.feed().await;
     let after = poisoned.park().await;
-    poisoned.bench.intruder().await.execute("DROP TRIGGER poison").await.unwrap();
+    poisoned.bench.intruder("ledger.db").await.execute("DROP TRIGGER poison").await.unwrap();
 
     poisoned.release(false, after).await;
 
@@ -150,7 +150,7 @@ async fn a_parked_order_is_rejected_when_its_deadline_has_passed() {
 #[tokio::test]
 async fn a_running_worker_climbs_the_ladder_by_itself() {
     let poisoned = Poisoned::new().await;
-    poisoned.bench.intruder().await.execute("DROP TRIGGER poison").await.unwrap();
+    poisoned.bench.intruder("ledger.db").await.execute("DROP TRIGGER poison").await.unwrap();
     let mut feed = poisoned.bench.feed().await;
     let running = poisoned
         .bench
