@@ -66,21 +66,25 @@ impl DataFolder {
         }
         let folder = Self { path: path.to_owned(), _lock: lock };
         folder.check_format()?;
-        // They name buyers. SQLite gives the files beside a database the mode of that one.
-        for database in [folder.ledger(), folder.gate()] {
-            open_private(&database).map_err(at(&database))?;
-        }
         Ok(folder)
     }
 
     /// Where the ledger's file is.
-    pub fn ledger(&self) -> PathBuf {
-        self.path.join("ledger.db")
+    pub fn ledger(&self) -> Result<PathBuf, DataError> {
+        self.database("ledger.db")
     }
 
     /// Where the gate's journal is.
-    pub fn gate(&self) -> PathBuf {
-        self.path.join("gate.db")
+    pub fn gate(&self) -> Result<PathBuf, DataError> {
+        self.database("gate.db")
+    }
+
+    /// Made here, as it names buyers: SQLite gives the files beside a database the mode of that
+    /// one.
+    fn database(&self, name: &str) -> Result<PathBuf, DataError> {
+        let path = self.path.join(name);
+        open_private(&path).map_err(at(&path))?;
+        Ok(path)
     }
 
     /// Where the folder is.

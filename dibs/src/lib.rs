@@ -3,11 +3,16 @@
 pub mod assemble;
 pub mod cli;
 pub mod config;
+mod crew;
 pub mod data;
 pub mod demo;
 mod descriptors;
+mod engines;
+mod keys;
+mod migration;
 mod ops;
 mod readiness;
+pub mod roles;
 pub mod run;
 pub mod running;
 mod settings;

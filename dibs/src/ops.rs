@@ -1,4 +1,15 @@
-//! The ops endpoints: `/healthz`, `/readyz`, `/metrics`.
+//! The ops endpoints.
+//!
+//! - `/healthz` answers 200 as long as the process runs.
+//! - `/readyz` answers 200 if the process does its work, else 503. Its body has one entry an
+//!   engine (`engines`: gate, log, ledger) and one a role of this process (`roles`), each with
+//!   its `state` and in `detail` what is wrong. An engine is `ok` or `failed`. A role is
+//!   `degraded` where it does its work without an engine that has failed, and `failed` where it
+//!   cannot: api without the gate, push without both gate and ledger, worker without any of
+//!   the three. A process is ready if its api and push are not `failed`, and its worker where
+//!   that runs alone; before that every role must have done its work once. While a start
+//!   waits for an engine, `engines` says for which.
+//! - `/metrics` is for Prometheus.
 
 use std::sync::Arc;
 
@@ -35,5 +46,5 @@ async fn readyz(State(readiness): State<Arc<Readiness>>) -> Response {
 
 async fn metrics() -> Response {
     let kind = "text/plain; version=0.0.4; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], telemetry::metrics().render()).into_response()
+    ([(header::CONTENT_TYPE, kind)], telemetry::recorded().render()).into_response()
 }

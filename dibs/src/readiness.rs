@@ -1,30 +1,35 @@
-//! Whether this process does its work: each part tries its real path.
+//! Whether this process does its work: each engine and each role tries its real path.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use api::Api;
-use push::Push;
 use serde::Serialize;
+use store::Seams;
 use tokio::sync::RwLock;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use worker::Worker;
 
-/// The roles of this process.
-pub(crate) struct Roles {
-    pub(crate) api: Api,
-    pub(crate) push: Push,
-    pub(crate) worker: Worker,
-}
+use crate::crew::Crew;
+use crate::engines::Seam;
 
 /// Latches between the start, when nothing is ready, and the drain, when nothing is any more.
 #[derive(Default)]
 pub(crate) struct Readiness {
-    roles: RwLock<Option<Roles>>,
+    /// Engines that the start waits for.
+    awaited: Mutex<BTreeMap<Seam, Part>>,
+    serving: RwLock<Option<Serving>>,
     draining: CancellationToken,
-    /// Every part has done its work once.
+    /// Every role has done its work once.
     proven: AtomicBool,
+}
+
+struct Serving {
+    crew: Crew,
+    seams: Seams,
+    /// What the engines answered last.
+    probed: tokio::sync::Mutex<Option<(Instant, BTreeMap<Seam, Part>)>>,
 }
 
 /// What `/readyz` answers.
@@ -32,7 +37,8 @@ pub(crate) struct Readiness {
 pub(crate) struct Report {
     pub(crate) ready: bool,
     phase: Phase,
-    parts: BTreeMap<&'static str, Part>,
+    engines: BTreeMap<Seam, Part>,
+    roles: BTreeMap<&'static str, Part>,
 }
 
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -43,7 +49,7 @@ enum Phase {
     Draining,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct Part {
     state: State,
     detail: Option<String>,
@@ -53,7 +59,7 @@ struct Part {
 #[serde(rename_all = "lowercase")]
 enum State {
     Ok,
-    /// It does not work, and the process can answer buyers without it.
+    /// Something is missing that the process can answer buyers without.
     Degraded,
     Failed,
 }
@@ -61,10 +67,20 @@ enum State {
 /// How long one part may take to tell.
 const ANSWER: Duration = Duration::from_secs(2);
 
+/// How long the answer of the engines holds.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
+
 impl Readiness {
-    /// The roles have started.
-    pub(crate) async fn serve(&self, roles: Roles) {
-        *self.roles.write().await = Some(roles);
+    /// The start waits for an engine.
+    pub(crate) fn awaits(&self, seam: Seam, why: &str) {
+        let mut awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner);
+        awaited.insert(seam, Part { state: State::Failed, detail: Some(why.to_owned()) });
+    }
+
+    /// The roles have started on these engines.
+    pub(crate) async fn serve(&self, crew: Crew, seams: Seams) {
+        let probed = tokio::sync::Mutex::default();
+        *self.serving.write().await = Some(Serving { crew, seams, probed });
     }
 
     /// Not ready from now on.
@@ -72,87 +88,224 @@ impl Readiness {
         self.draining.cancel();
     }
 
-    /// Has the push role say goodbye to those who are connected.
+    /// Has those who are connected told when to come back.
     pub(crate) async fn say_goodbye(&self) {
-        if let Some(roles) = &*self.roles.read().await {
-            roles.push.drain().await;
+        if let Some(serving) = &*self.serving.read().await {
+            serving.crew.say_goodbye().await;
         }
     }
 
     /// Takes the roles, to be ended.
-    pub(crate) async fn take(&self) -> Option<Roles> {
-        self.roles.write().await.take()
+    pub(crate) async fn take(&self) -> Option<Crew> {
+        self.serving.write().await.take().map(|serving| serving.crew)
     }
 
     /// Asks every part.
     pub(crate) async fn report(&self) -> Report {
-        self.draining.run_until_cancelled(self.ask()).await.unwrap_or(Report {
-            ready: false,
-            phase: Phase::Draining,
-            parts: BTreeMap::new(),
-        })
+        let report = self.draining.run_until_cancelled(self.ask()).await;
+        report.unwrap_or_else(|| Report::none(Phase::Draining, BTreeMap::new()))
     }
 
     async fn ask(&self) -> Report {
-        let roles = self.roles.read().await;
-        let Some(roles) = &*roles else {
-            return Report { ready: false, phase: Phase::Starting, parts: BTreeMap::new() };
-        };
-        let (api, push, worker) = tokio::join!(
-            in_time(async { roles.api.ready() }),
-            in_time(roles.push.ready()),
-            in_time(roles.worker.ready()),
-        );
-        let answers_buyers = api.is_ok() && push.is_ok();
-        if answers_buyers && worker.is_ok() {
+        match &*self.serving.read().await {
+            Some(serving) => {
+                let (engines, answers) =
+                    tokio::join!(serving.engines(), Answers::of(&serving.crew));
+                self.judge(engines, answers)
+            }
+            None => {
+                let awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner);
+                Report::none(Phase::Starting, awaited.clone())
+            }
+        }
+    }
+
+    fn judge(&self, engines: BTreeMap<Seam, Part>, answers: Answers) -> Report {
+        let Answers { api, push, worker } = answers;
+        if [&api, &push, &worker].into_iter().flatten().all(Result::is_ok) {
             self.proven.store(true, Ordering::Relaxed);
         }
-        // Claims are granted and tickets are read without the worker: the orders wait for it.
         let proven = self.proven.load(Ordering::Relaxed);
-        let ready = answers_buyers && proven;
+        // Beside others the worker may be away: claims are granted and tickets are read without
+        // it, and the orders wait for it.
+        let facing_buyers = [&api, &push].into_iter().flatten().all(Result::is_ok);
+        let alone = api.is_none() && push.is_none();
+        let at_work =
+            if alone { worker.as_ref().is_some_and(Result::is_ok) } else { facing_buyers };
+        let ready = at_work && proven;
         let without_worker = if ready { State::Degraded } else { State::Failed };
-        Report {
-            ready,
-            phase: if proven { Phase::Serving } else { Phase::Starting },
-            parts: BTreeMap::from([
-                ("api", Part::of(api, State::Failed)),
-                ("push", Part::of(push, State::Failed)),
-                ("worker", Part::of(worker, without_worker)),
-            ]),
-        }
+        let role = |answer: Result<(), String>, otherwise| match answer {
+            Ok(()) => Part::amid(&engines),
+            Err(detail) => Part { state: otherwise, detail: Some(detail) },
+        };
+        let parts = [
+            ("api", api.map(|answer| role(answer, State::Failed))),
+            ("push", push.map(|answer| role(answer, State::Failed))),
+            ("worker", worker.map(|answer| role(answer, without_worker))),
+        ];
+        let roles = parts.into_iter().filter_map(|(name, part)| Some((name, part?))).collect();
+        let phase = if proven { Phase::Serving } else { Phase::Starting };
+        Report { ready, phase, engines, roles }
     }
 }
 
-async fn in_time(answer: impl Future<Output = Result<(), String>>) -> Result<(), String> {
-    tokio::time::timeout(ANSWER, answer)
-        .await
-        .unwrap_or_else(|_| Err(format!("no answer within {} s", ANSWER.as_secs())))
+impl Report {
+    fn none(phase: Phase, engines: BTreeMap<Seam, Part>) -> Self {
+        Self { ready: false, phase, engines, roles: BTreeMap::new() }
+    }
+}
+
+/// What the roles of this process say of themselves.
+struct Answers {
+    api: Option<Result<(), String>>,
+    push: Option<Result<(), String>>,
+    worker: Option<Result<(), String>>,
+}
+
+impl Answers {
+    async fn of(crew: &Crew) -> Self {
+        let api = crew.api.as_ref().map(api::Api::ready);
+        let push = async {
+            match &crew.push {
+                Some(push) => Some(in_time(push.ready()).await),
+                None => None,
+            }
+        };
+        let worker = async {
+            match &crew.worker {
+                Some(worker) => Some(in_time(worker.ready()).await),
+                None => None,
+            }
+        };
+        let (push, worker) = tokio::join!(push, worker);
+        Self { api, push, worker }
+    }
+}
+
+impl Serving {
+    async fn engines(&self) -> BTreeMap<Seam, Part> {
+        let mut probed = self.probed.lock().await;
+        if let Some((at, engines)) = &*probed
+            && at.elapsed() < PROBE_EVERY
+        {
+            return engines.clone();
+        }
+        let Seams { gate, log, ledger } = &self.seams;
+        let (gate, log, ledger) = tokio::join!(
+            in_time(async { gate.probe().await.map_err(|error| error.to_string()) }),
+            in_time(async { log.probe().await.map_err(|error| error.to_string()) }),
+            in_time(async { ledger.probe().await.map_err(|error| error.to_string()) }),
+        );
+        let engines = BTreeMap::from([
+            (Seam::Gate, Part::of(gate)),
+            (Seam::Log, Part::of(log)),
+            (Seam::Ledger, Part::of(ledger)),
+        ]);
+        *probed = Some((Instant::now(), engines.clone()));
+        engines
+    }
+}
+
+/// On the heap: what the clients of engines hold while they are asked is large, and all of it
+/// would lie side by side in the future of a report.
+fn in_time(
+    answer: impl Future<Output = Result<(), String>>,
+) -> impl Future<Output = Result<(), String>> {
+    let answer = tokio::time::timeout(ANSWER, Box::pin(answer));
+    async {
+        let late = || Err(format!("no answer within {} s", ANSWER.as_secs()));
+        answer.await.unwrap_or_else(|_| late())
+    }
 }
 
 impl Part {
-    fn of(answer: Result<(), String>, otherwise: State) -> Self {
+    fn of(answer: Result<(), String>) -> Self {
         match answer {
             Ok(()) => Self { state: State::Ok, detail: None },
-            Err(detail) => Self { state: otherwise, detail: Some(detail) },
+            Err(detail) => Self { state: State::Failed, detail: Some(detail) },
         }
+    }
+
+    /// A role that does its work, among these engines.
+    fn amid(engines: &BTreeMap<Seam, Self>) -> Self {
+        let missing = engines.iter().filter(|(_, engine)| engine.state != State::Ok);
+        let names: Vec<_> = missing.map(|(seam, _)| seam.name()).collect();
+        if names.is_empty() {
+            return Self { state: State::Ok, detail: None };
+        }
+        let detail = format!("without the {}", names.join(" and the "));
+        Self { state: State::Degraded, detail: Some(detail) }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
-    async fn answered(readiness: &Readiness) -> serde_json::Value {
-        serde_json::to_value(readiness.report().await).unwrap()
+    fn told(report: &Report) -> Value {
+        serde_json::to_value(report).unwrap()
+    }
+
+    fn engines(missing: &[Seam]) -> BTreeMap<Seam, Part> {
+        let away = |seam| match missing.contains(&seam) {
+            true => Err("it is away".to_owned()),
+            false => Ok(()),
+        };
+        [Seam::Gate, Seam::Log, Seam::Ledger].map(|seam| (seam, Part::of(away(seam)))).into()
+    }
+
+    fn away() -> Option<Result<(), String>> {
+        Some(Err("the ledger is away".to_owned()))
     }
 
     #[tokio::test]
     async fn before_the_roles_have_started_and_once_it_drains_nothing_is_ready() {
         let readiness = Readiness::default();
-        let starting = serde_json::json!({ "ready": false, "phase": "starting", "parts": {} });
-        assert_eq!(answered(&readiness).await, starting);
+        let starting = json!({ "ready": false, "phase": "starting", "engines": {}, "roles": {} });
+        assert_eq!(told(&readiness.report().await), starting);
+        readiness.awaits(Seam::Ledger, "nobody answers");
+        let awaited = json!({ "ledger": { "state": "failed", "detail": "nobody answers" } });
+        assert_eq!(told(&readiness.report().await)["engines"], awaited);
         readiness.drain();
-        let draining = serde_json::json!({ "ready": false, "phase": "draining", "parts": {} });
-        assert_eq!(answered(&readiness).await, draining);
+        let draining = json!({ "ready": false, "phase": "draining", "engines": {}, "roles": {} });
+        assert_eq!(told(&readiness.report().await), draining);
+    }
+
+    #[test]
+    fn each_engine_that_is_missing_is_named_and_a_role_that_works_without_it_is_degraded() {
+        let answers = Answers { api: Some(Ok(())), push: None, worker: None };
+        let report = Readiness::default().judge(engines(&[Seam::Log, Seam::Ledger]), answers);
+        let expected = json!({
+            "ready": true,
+            "phase": "serving",
+            "engines": {
+                "gate": { "state": "ok", "detail": null },
+                "log": { "state": "failed", "detail": "it is away" },
+                "ledger": { "state": "failed", "detail": "it is away" },
+            },
+            "roles": { "api": { "state": "degraded", "detail": "without the log and the ledger" } },
+        });
+        assert_eq!(told(&report), expected);
+    }
+
+    #[test]
+    fn beside_others_the_worker_may_be_away_and_alone_it_may_not() {
+        let beside = || Answers { api: Some(Ok(())), push: Some(Ok(())), worker: away() };
+        let alone = || Answers { api: None, push: None, worker: away() };
+        let well = |answers: Answers| Answers { worker: Some(Ok(())), ..answers };
+        for (answers, ready, state) in
+            [(beside as fn() -> Answers, true, "degraded"), (alone, false, "failed")]
+        {
+            let readiness = Readiness::default();
+            let never = readiness.judge(engines(&[Seam::Ledger]), answers());
+            assert!(!never.ready, "it has never worked: {never:?}");
+            assert!(readiness.judge(engines(&[]), well(answers())).ready);
+            let report = told(&readiness.judge(engines(&[Seam::Ledger]), answers()));
+            assert_eq!(report["ready"], ready, "{report}");
+            assert_eq!(report["roles"]["worker"]["state"], state, "{report}");
+            assert_eq!(report["roles"]["worker"]["detail"], "the ledger is away", "{report}");
+        }
     }
 }

@@ -13,9 +13,9 @@ use crate::assemble::{self, Started};
 use crate::cli::admin::Admin;
 use crate::cli::{self, Command, ConfigCommand};
 use crate::config::Config;
-use crate::config::engines::Engine;
 use crate::config::serving::local_url;
-use crate::{descriptors, telemetry};
+use crate::roles::{Role, Roles};
+use crate::{descriptors, migration, telemetry};
 
 /// The command line or the configuration is wrong; nothing was started.
 const WRONG: u8 = 2;
@@ -35,12 +35,14 @@ pub fn main() -> ExitCode {
         Ok(config) => config,
         Err(faults) => return complain(&faults, WRONG),
     };
+    choose_cryptography();
     let done = match invocation.command {
-        None => serve(&config),
-        Some(Command::Api) => return refuse_alone("api", &config),
-        Some(Command::Worker) => return refuse_alone("worker", &config),
-        Some(Command::Push) => return refuse_alone("push", &config),
+        None => return serve(&config, Roles::Every),
+        Some(Command::Api) => return serve(&config, Roles::Only(Role::Api)),
+        Some(Command::Worker) => return serve(&config, Roles::Only(Role::Worker)),
+        Some(Command::Push) => return serve(&config, Roles::Only(Role::Push)),
         Some(Command::Migrate) => migrate(&config),
+        Some(Command::Health { ready }) => cli::health::run(config.serving.ops_listen, ready),
         Some(Command::Config { action: None }) => tell(config.listing().trim_end()),
         Some(Command::Config { action: Some(ConfigCommand::Check) }) => check(&config),
         Some(Command::Sale { server, action }) => Admin::new(&config, server.url.as_deref())
@@ -48,6 +50,10 @@ pub fn main() -> ExitCode {
         Some(Command::Parked { server, action }) => Admin::new(&config, server.url.as_deref())
             .and_then(|admin| cli::parked::run(&admin, action, server.json)),
     };
+    exit_code(done)
+}
+
+fn exit_code(done: anyhow::Result<()>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if reader_has_left(&error) => ExitCode::SUCCESS,
@@ -72,22 +78,8 @@ fn reader_has_left(error: &anyhow::Error) -> bool {
         .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
 }
 
-fn refuse_alone(role: &str, config: &Config) -> ExitCode {
-    let engines = &config.engines;
-    match (engines.gate, engines.log, engines.ledger) {
-        (Engine::Local, Engine::Local, Engine::Local) => complain(
-            &format!(
-                "`dibs {role}` alone cannot work with gate=local, log=local and ledger=local: \
-                 these live in one process and no other one can reach them. Run `dibs`, which \
-                 has every role in one process"
-            ),
-            WRONG,
-        ),
-    }
-}
-
 fn check(config: &Config) -> anyhow::Result<()> {
-    for warning in config.warnings() {
+    for warning in config.warnings().into_iter().chain(Roles::Every.refusal(config)) {
         tell(&format!("warning: {warning}"))?;
     }
     tell("the configuration is right")
@@ -102,29 +94,38 @@ fn runtime() -> anyhow::Result<Runtime> {
 
 fn migrate(config: &Config) -> anyhow::Result<()> {
     telemetry::log(&config.logs);
-    let ledger = runtime()?.block_on(assemble::migrate(config))?;
-    tell(&format!("the ledger {} is up to date", ledger.display()))
+    runtime()?.block_on(migration::run(config, tell))
+}
+
+/// For the connections to engines; once a process.
+fn choose_cryptography() {
+    // An error says that it was chosen before.
+    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 /// What the runtime's own threads may take to end after everything else has.
 const THREADS: Duration = Duration::from_millis(500);
 
-fn serve(config: &Config) -> anyhow::Result<()> {
+fn serve(config: &Config, roles: Roles) -> ExitCode {
+    if let Some(refusal) = roles.refusal(config) {
+        return complain(&refusal, WRONG);
+    }
     telemetry::log(&config.logs);
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
     descriptors::raise(config.serving.connections);
-    let runtime = runtime()?;
-    let done = runtime.block_on(serve_until_told(config));
-    runtime.shutdown_timeout(THREADS);
-    done
+    exit_code(runtime().and_then(|runtime| {
+        let done = runtime.block_on(serve_until_told(config, roles));
+        runtime.shutdown_timeout(THREADS);
+        done
+    }))
 }
 
-async fn serve_until_told(config: &Config) -> anyhow::Result<()> {
+async fn serve_until_told(config: &Config, roles: Roles) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let running = tokio::select! {
-        started = assemble::start(config) => started?,
+        started = assemble::start(config, roles) => started?,
         _ = signals.next() => return Ok(()),
     };
     // A server goes on where nobody reads what it says.
@@ -178,15 +179,24 @@ impl Signals {
 }
 
 fn greeting(started: &Started) -> String {
-    let page = local_url(started.page);
-    let mut lines = vec![format!("Dibs is running: {page}/")];
+    let who = match started.roles {
+        Roles::Every => "Dibs".to_owned(),
+        Roles::Only(role) => format!("Dibs {}", role.name()),
+    };
+    let page = started.page.map(local_url);
+    let mut lines = vec![match &page {
+        Some(page) => format!("{who} is running: {page}/"),
+        None => format!("{who} is running"),
+    }];
     let mut line = |name: &str, what: String| lines.push(format!("  {name:<10} {what}"));
-    if let Some(demo) = &started.demo {
+    if let (Some(demo), Some(page)) = (&started.demo, &page) {
         let wait = demo.opens_at.since(store::clock::now()).as_secs();
         let when = if wait > 0 { format!(" (opens in {wait} s)") } else { String::new() };
         line("demo sale", format!("{page}/sales/{}{when}", demo.id));
     }
-    line("data", started.data.display().to_string());
+    if let Some(data) = &started.data {
+        line("data", data.display().to_string());
+    }
     for (name, path) in [("admin key", &started.admin_key), ("secret", &started.secret)] {
         if let Some(path) = path {
             line(name, format!("{} (readable by you alone)", path.display()));

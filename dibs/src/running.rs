@@ -11,7 +11,7 @@ use crate::assemble::Started;
 use crate::data::DataFolder;
 use crate::readiness::Readiness;
 
-/// Every role of one process, running. Dropped without [`Running::shut_down`], all of it is
+/// The roles of one process, running. Dropped without [`Running::shut_down`], all of it is
 /// told to stop and nothing is waited for.
 pub struct Running {
     pub(crate) started: Started,
@@ -23,7 +23,7 @@ pub struct Running {
     /// What runs until the very end.
     pub(crate) ended: TaskTracker,
     pub(crate) drain_within: Duration,
-    pub(crate) folder: DataFolder,
+    pub(crate) folder: Option<DataFolder>,
 }
 
 /// The signals between the parts of a process.
@@ -62,7 +62,7 @@ pub(crate) struct Steps {
     pub(crate) connections: Duration,
     /// Claims and orders in hand are finished.
     pub(crate) roles: Duration,
-    /// The journal is flushed, files are closed.
+    /// What the log has taken is handed over, the journal is flushed, all is closed.
     pub(crate) engines: Duration,
 }
 
@@ -104,8 +104,8 @@ impl Running {
             stop.cancel();
         }
         let roles = async {
-            if let Some(roles) = self.readiness.take().await {
-                tokio::join!(roles.api.end(), roles.worker.end(), roles.push.end());
+            if let Some(crew) = self.readiness.take().await {
+                crew.end().await;
             }
         };
         within(steps.roles, "roles", roles).await;
@@ -113,6 +113,7 @@ impl Running {
         self.stops.ops.cancel();
         self.ended.close();
         let engines = async {
+            self.seams.log.close().await;
             self.seams.gate.close().await;
             self.seams.ledger.close().await;
             self.ended.wait().await;

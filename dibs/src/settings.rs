@@ -15,7 +15,7 @@ pub(crate) fn connections(config: &Config) -> Limits {
     }
 }
 
-/// The gate of this process.
+/// The gate in the data folder.
 pub(crate) fn local_gate(config: &Config) -> store::gate::local::Settings {
     store::gate::local::Settings {
         bounds: bounds(config),

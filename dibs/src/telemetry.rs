@@ -8,6 +8,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::logs::{LogFormat, Logs};
+use crate::roles::Roles;
 
 /// Sends logs to standard error, and panics to the logs. Once a process.
 pub(crate) fn log(logs: &Logs) {
@@ -35,17 +36,23 @@ pub(crate) async fn upkeep(counted: &'static PrometheusHandle, stop: Cancellatio
     }
 }
 
+/// Begins to count, and says what is counted: these roles of this version.
+pub(crate) fn metrics(roles: Roles) -> &'static PrometheusHandle {
+    let counted = recorded();
+    let version = env!("CARGO_PKG_VERSION");
+    metrics::gauge!("dibs_build_info", "version" => version, "roles" => roles.label()).set(1);
+    counted
+}
+
 /// What this process has counted. The first call begins the counting; servers that share a
 /// process share it.
-pub(crate) fn metrics() -> &'static PrometheusHandle {
+pub(crate) fn recorded() -> &'static PrometheusHandle {
     static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
     METRICS.get_or_init(|| {
+        let suffix = |end: &str| Matcher::Suffix(end.to_owned());
         let recorder = PrometheusBuilder::new()
-            .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)
-            .and_then(|builder| {
-                let name = Matcher::Full("dibs_claims_a_call".to_owned());
-                builder.set_buckets_for_metric(name, &CLAIMS)
-            })
+            .set_buckets_for_metric(suffix("_seconds"), &SECONDS)
+            .and_then(|builder| builder.set_buckets_for_metric(suffix("_size"), &SIZES))
             .expect("the lists of buckets are not empty")
             .build_recorder();
         let handle = recorder.handle();
@@ -53,10 +60,14 @@ pub(crate) fn metrics() -> &'static PrometheusHandle {
             tracing::warn!("metrics are recorded elsewhere in this process; /metrics stays empty");
         }
         edge::observe::describe();
+        metrics::describe_gauge!("dibs_build_info", "1, with the version and the roles as labels.");
         handle
     })
 }
 
-const SECONDS: [f64; 14] =
-    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 30.0];
-const CLAIMS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
+/// From an answer of a store to an order that waits for one.
+const SECONDS: [f64; 15] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+/// Claims, orders or tickets that go together.
+const SIZES: [f64; 13] =
+    [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0];

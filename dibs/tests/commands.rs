@@ -135,6 +135,64 @@ async fn the_same_sale_again_is_no_error_and_another_one_under_its_id_is() {
 }
 
 #[tokio::test]
+async fn a_merchant_changes_stock_name_and_window() {
+    let server = Server::start(&[]).await;
+    told(&server, &CREATE).await;
+    let restock = |units: &'static str, key: &'static str| {
+        ["sale", "restock", "cups", units, "--key", key, "--json"]
+    };
+    for _ in 0..2 {
+        let more: Value =
+            serde_json::from_str(&told(&server, &restock("5", "monday")).await).unwrap();
+        assert_eq!((&more["applied"], &more["stock"]), (&5.into(), &8.into()));
+    }
+    let fewer: Value =
+        serde_json::from_str(&told(&server, &restock("-100", "tuesday")).await).unwrap();
+    assert_eq!((&fewer["applied"], &fewer["stock"]), (&(-8).into(), &0.into()));
+    told(&server, &["sale", "restock", "cups", "1"]).await;
+    told(&server, &["sale", "restock", "cups", "1"]).await;
+    assert_eq!(server.sale("cups").await["stock"], 2, "without a key each is a change of its own");
+    let unknown = refused(&server, &["sale", "restock", "mugs", "1", "--key", "again"]).await;
+    assert!(unknown.contains("sale mugs; give --key again to try"), "{unknown}");
+
+    let renamed = told(&server, &["sale", "amend", "cups", "--name", "Mocha cups"]).await;
+    assert!(renamed.contains("Mocha cups"), "{renamed}");
+    let opened = refused(&server, &["sale", "amend", "cups", "--opens-at", "+1h"]).await;
+    assert!(opened.contains("sale cups: ") && opened.contains("upcoming"), "{opened}");
+    let both = ["sale", "amend", "cups", "--name", "X", "--opens-at", "+1h"];
+    for nonsense in [&["sale", "amend", "cups"][..], &both] {
+        assert_eq!(ask(&server, nonsense).await.status.code(), Some(2), "{nonsense:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_window_of_an_upcoming_sale_can_be_moved() {
+    let server = Server::start(&[]).await;
+    let mut create = CREATE;
+    create[10] = "+1h";
+    told(&server, &create).await;
+    let moved = told(&server, &["sale", "amend", "cups", "--opens-at", "+2h", "--json"]).await;
+    let moved: Value = serde_json::from_str(&moved).unwrap();
+    assert_eq!(moved["closes_at"], "2100-01-01T00:00:00.000Z", "what is not given stays");
+    let now = sale::time::Timestamp::from_millis(
+        server
+            .http
+            .get(format!("{}/v1/now", server.base))
+            .send()
+            .await
+            .unwrap()
+            .json::<Value>()
+            .await
+            .unwrap()["now"]
+            .as_i64()
+            .unwrap(),
+    )
+    .unwrap();
+    let opens_at = sale::time::Timestamp::parse(moved["opens_at"].as_str().unwrap()).unwrap();
+    assert!(opens_at.since(now).as_secs() > 3600, "{moved}");
+}
+
+#[tokio::test]
 async fn errors_say_what_the_server_said() {
     let server = Server::start(&[]).await;
     let unknown = refused(&server, &["sale", "show", "nothing"]).await;

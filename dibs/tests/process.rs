@@ -260,7 +260,7 @@ async fn servers_of_one_process_do_not_know_each_other() {
         let flags = flags.map(|(key, value)| (key, value.to_owned())).to_vec();
         let inputs = ::dibs::config::Inputs { flags, ..Default::default() };
         let config = ::dibs::config::Config::read(inputs).unwrap();
-        ::dibs::assemble::start(&config).await
+        ::dibs::assemble::start(&config, ::dibs::roles::Roles::Every).await
     };
     let (here, there) = (Place::new(), Place::new());
     let first = start(&here).await.unwrap();
@@ -268,7 +268,7 @@ async fn servers_of_one_process_do_not_know_each_other() {
     let refused = start(&here).await.err().unwrap().to_string();
     assert!(refused.contains("in use by another process"), "{refused}");
     assert!(first.shut_down().await);
-    let address = format!("http://{}/v1/sales", second.started().page);
+    let address = format!("http://{}/v1/sales", second.started().page.unwrap());
     assert_eq!(reqwest::get(address).await.unwrap().status(), StatusCode::OK);
     assert!(second.shut_down().await);
     assert!(start(&here).await.unwrap().shut_down().await, "the folder is free again");
@@ -284,7 +284,7 @@ async fn readiness_tells_the_state_of_each_part_and_health_is_plain() {
     let ready: Value = ready.json().await.unwrap();
     assert_eq!(ready["ready"], true);
     for part in ["api", "push", "worker"] {
-        assert_eq!(ready["parts"][part]["state"], "ok", "{ready}");
+        assert_eq!(ready["roles"][part]["state"], "ok", "{ready}");
     }
     let page = server.http.get(format!("{}/readyz", server.base)).send().await.unwrap();
     assert_eq!(page.status(), StatusCode::NOT_FOUND);
@@ -326,4 +326,21 @@ async fn metrics_count_by_route_and_never_name_a_sale_ticket_or_buyer() {
         assert!(!after.contains(id), "{id} stands in a label:\n{after}");
     }
     assert_eq!(series(&before), series(&after), "series grow with use");
+}
+
+#[tokio::test]
+async fn health_asks_the_server_of_this_machine() {
+    let mut server = Server::start(&[]).await;
+    let ops = server.ops.trim_start_matches("http://").to_owned();
+    let well = run(server.place(), &["health", "--ops-listen", &ops]).await;
+    assert!(well.status.success() && text(&well.stdout).contains("ok"), "{well:?}");
+    let ready = run(server.place(), &["health", "--ready", "--ops-listen", &ops]).await;
+    assert!(ready.status.success() && text(&ready.stdout).contains("\"ready\":true"), "{ready:?}");
+    assert_eq!(text(&ready.stdout).lines().count(), 1);
+    server.terminate().await;
+    let gone = run(server.place(), &["health", "--ops-listen", &ops]).await;
+    assert_eq!(gone.status.code(), Some(1));
+    let chosen = run(server.place(), &["health", "--ops-listen", "127.0.0.1:0"]).await;
+    assert_eq!(chosen.status.code(), Some(1));
+    assert!(text(&chosen.stderr).contains("ops_listen"), "{chosen:?}");
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail};
 use serde_json::Value;
 use ureq::Agent;
-use ureq::http::{Method, Request, header};
+use ureq::http::{Method, Request, header, request};
 
 use crate::config::Config;
 use crate::config::serving::local_url;
@@ -50,13 +50,30 @@ impl Admin {
 
     /// Sends a body, or none, to `path`.
     pub fn send(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
-        let request = Request::builder()
+        self.ask(self.request(method, path), body)
+    }
+
+    /// Changes what is at `path`. A change with a key is done once, however often it is sent.
+    pub fn change(&self, path: &str, key: Option<&str>, body: &Value) -> anyhow::Result<Value> {
+        let mut request = self.request(Method::PATCH, path);
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
+        self.ask(request, Some(body))
+    }
+
+    fn request(&self, method: Method, path: &str) -> request::Builder {
+        Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.base))
             .header(header::AUTHORIZATION, format!("Bearer {}", self.key))
             .header(header::CONTENT_TYPE, "application/json")
+    }
+
+    fn ask(&self, request: request::Builder, body: Option<&Value>) -> anyhow::Result<Value> {
+        let request = request
             .body(body.map(Value::to_string).unwrap_or_default())
-            .context("this is no address of a server")?;
+            .context("this cannot be sent: see the address of the server and the key")?;
         let unreachable = || {
             format!("no answer from {}; is dibs running there? Name the server by --url", self.base)
         };

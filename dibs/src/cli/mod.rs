@@ -1,6 +1,7 @@
 //! The command line.
 
 pub mod admin;
+pub mod health;
 pub mod parked;
 pub mod sales;
 mod table;
@@ -26,21 +27,27 @@ pub struct Invocation {
 /// Everything that `dibs` can do besides serving with every role.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Command {
-    /// Answer claims, sales and the admin API only; not with local engines
+    /// Answer claims, sales, the admin API and the pages only; not with local engines
     Api,
     /// Decide orders only; not with local engines
     Worker,
     /// Answer reads of tickets and push their results only; not with local engines
     Push,
-    /// Bring the ledger of the data folder up to date, and end
+    /// Bring ledger, log and gate up to date, and end; with servers, before the roles start
     Migrate,
+    /// Ask the server that this configuration starts whether it lives; ends with 1 if not
+    Health {
+        /// Ask whether it does its work.
+        #[arg(long)]
+        ready: bool,
+    },
     /// Print the settings that hold and where each comes from, without secrets
     Config {
         /// What about them.
         #[command(subcommand)]
         action: Option<ConfigCommand>,
     },
-    /// Create, list and close sales on a running server
+    /// Create, list, change and close sales on a running server
     #[command(arg_required_else_help = true)]
     Sale {
         /// How to reach the server.
@@ -101,7 +108,8 @@ const LONG_ABOUT: &str = "\
 Answers \"did I get it?\" for a crowd: claim, pending ticket, final result.
 
 Without a command it serves: every role in one process, on one data folder. The first start \
-creates a demo sale and prints its page's address.";
+creates a demo sale and prints its page's address. On Redis, Pulsar and MySQL, `dibs migrate` comes \
+first; then the roles run as any number of processes: `dibs api`, `dibs worker`, `dibs push`.";
 
 const AFTER_HELP: &str = "\
 Settings:
@@ -135,7 +143,7 @@ pub fn parse(
 fn command() -> clap::Command {
     let every = || setting::all().map(argument);
     let mut command = Cli::command().args(every());
-    for role in ["api", "worker", "push", "migrate"] {
+    for role in ["api", "worker", "push", "migrate", "health"] {
         command = command.mut_subcommand(role, |role| role.args(every().map(|arg| arg.hide(true))));
     }
     let global = |arg: Arg| arg.global(true);
@@ -152,8 +160,12 @@ fn command() -> clap::Command {
 
 fn argument(setting: &'static setting::Setting) -> Arg {
     let default = match setting.default {
-        setting::Default::Plain("") | setting::Default::Secret(_) => String::new(),
-        setting::Default::Plain(text) => format!(" [default: {text}]"),
+        setting::Default::Plain("")
+        | setting::Default::Address("")
+        | setting::Default::Secret(_) => String::new(),
+        setting::Default::Plain(text) | setting::Default::Address(text) => {
+            format!(" [default: {text}]")
+        }
     };
     Arg::new(setting.key)
         .long(setting.flag())

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::{Subcommand, ValueEnum};
+use clap::{ArgGroup, Subcommand, ValueEnum};
 use sale::id::SaleId;
 use sale::time::Timestamp;
 use serde::Deserialize;
@@ -45,6 +45,34 @@ pub enum SaleCommand {
         /// Its id
         #[arg(value_parser = |text: &str| SaleId::new(text))]
         id: SaleId,
+    },
+    /// Add units to a sale, or take back units that nobody holds
+    Restock {
+        /// Its id
+        #[arg(value_parser = |text: &str| SaleId::new(text))]
+        id: SaleId,
+        /// How many; below zero they are taken back, as far as they are available
+        #[arg(value_name = "N", allow_negative_numbers = true)]
+        units: i32,
+        /// Names this change: the same again changes nothing [default: a random one]
+        #[arg(long)]
+        key: Option<String>,
+    },
+    /// Give a sale another name; or, before it opens, another window
+    #[command(group(ArgGroup::new("change").required(true).multiple(true)))]
+    Amend {
+        /// Its id
+        #[arg(value_parser = |text: &str| SaleId::new(text))]
+        id: SaleId,
+        /// What buyers read
+        #[arg(long, group = "change", conflicts_with_all = ["opens_at", "closes_at"])]
+        name: Option<String>,
+        /// When it opens, as for create
+        #[arg(long, group = "change", value_name = "TIME", value_parser = Moment::parse)]
+        opens_at: Option<Moment>,
+        /// When it closes, as for create
+        #[arg(long, group = "change", value_name = "TIME", value_parser = Moment::parse)]
+        closes_at: Option<Moment>,
     },
     /// Close a sale for good: no more claims; what is pending gets its result
     Close {
@@ -123,13 +151,30 @@ pub fn run(admin: &Admin, action: SaleCommand, json: bool) -> anyhow::Result<()>
             if json { pretty(out, sales) } else { tabulate(out, Vec::deserialize(sales)?) }
         }
         SaleCommand::Show { id } => {
-            let found = admin.get(&format!("/v1/admin/sales/{id}"));
+            let found = admin.get(&path(&id));
             show(out, found.with_context(|| about(&id))?, json)
         }
+        SaleCommand::Restock { id, units, key } => {
+            let key = key.unwrap_or_else(|| format!("{:016x}", rand::random::<u64>()));
+            let change = json!({ "restock": units });
+            let restocked = admin.change(&path(&id), Some(&key), &change).with_context(|| {
+                format!("sale {id}; give --key {key} to try this very change again")
+            });
+            show(out, restocked?, json)
+        }
+        SaleCommand::Amend { id, name: Some(name), .. } => {
+            let amended = admin.change(&path(&id), None, &json!({ "name": name }));
+            show(out, amended.with_context(|| about(&id))?, json)
+        }
+        SaleCommand::Amend { id, name: None, opens_at, closes_at } => {
+            let now = now(admin)?;
+            let at = |moment: Option<Moment>| moment.map(|moment| moment.resolve(now));
+            let window = json!({ "opens_at": at(opens_at), "closes_at": at(closes_at) });
+            let amended = admin.change(&path(&id), None, &window);
+            show(out, amended.with_context(|| about(&id))?, json)
+        }
         SaleCommand::Close { id } => {
-            let closed = json!({ "closed": true });
-            let path = format!("/v1/admin/sales/{id}");
-            let closed = admin.send(Method::PATCH, &path, Some(&closed));
+            let closed = admin.change(&path(&id), None, &json!({ "closed": true }));
             show(out, closed.with_context(|| about(&id))?, json)
         }
         SaleCommand::Tickets { id, status, csv: true } => {
@@ -162,6 +207,10 @@ fn record<W: Write, T: AsRef<[u8]>>(
         csv::ErrorKind::Io(error) => error.into(),
         other => anyhow::anyhow!("a row cannot be written: {other:?}"),
     })
+}
+
+fn path(sale: &SaleId) -> String {
+    format!("/v1/admin/sales/{sale}")
 }
 
 fn about(sale: &SaleId) -> String {

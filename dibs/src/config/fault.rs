@@ -110,6 +110,7 @@ impl Fault {
     pub(super) fn value(setting: &Setting, source: Source, text: &str, allowed: String) -> Self {
         let shown = match setting.default {
             Default::Plain(_) => format!("{text:?}"),
+            Default::Address(_) => "the value, not shown for what it may hold,".to_owned(),
             Default::Secret(_) => "the value, a secret,".to_owned(),
         };
         Self::Value { key: setting.key, source, shown, allowed }

@@ -10,11 +10,12 @@ section! {
     /// Keys and secrets. None of them is ever printed.
     Keys in "Keys" {
         /// The key of the admin API, at least 16 characters. Unset, one is made at the first
-        /// start and kept in the data folder (`admin-key`).
+        /// start and kept in the data folder (`admin-key`), where there is one.
         admin_key: Option<AdminKeyText> = Secret(""), "TEXT", parse::optional(AdminKeyText::new);
         /// Seals tickets' tokens and guests' JWTs: text of at least 32 bytes. Several are
         /// separated by commas: the first seals, all are read. Unset, one is made at the first
-        /// start and kept in the data folder (`secret`).
+        /// start and kept in the data folder (`secret`), where gate, log and ledger are local;
+        /// otherwise it must be set, the same for every role.
         secret: Option<Secrets> = Secret(""), "TEXTS", parse::optional(secrets);
         /// The keys of the shop's own buyers' JWTs: the path of a JWKS or PEM file, or hs256:
         /// and a secret of at least 32 bytes.

@@ -60,12 +60,18 @@ impl Config {
         let serving = serving::Serving::read(layers);
         let storage = storage::Storage::read(layers);
         let keys = keys::Keys::read(layers);
-        let engines = engines::Engines::read(layers);
+        let choices = engines::Choices::read(layers);
         let claims = claims::Claims::read(layers);
         let rounds = rounds::Rounds::read(layers);
         let watching = watching::Watching::read(layers);
         let logs = logs::Logs::read(layers);
+        let (engines, mixed_up) = match choices.map(engines::Choices::together) {
+            Some(Ok(engines)) => (Some(engines), None),
+            Some(Err(sentence)) => (None, Some(sentence)),
+            None => (None, None),
+        };
         let contradictions = [
+            mixed_up,
             serving.as_ref().and_then(serving::Serving::contradiction),
             keys.as_ref().and_then(keys::Keys::contradiction),
             claims.as_ref().and_then(claims::Claims::contradiction),
@@ -88,6 +94,11 @@ impl Config {
     /// Whether anybody may claim as a guest.
     pub fn guests(&self) -> bool {
         self.keys.guests.unwrap_or(!self.has_jwt_keys())
+    }
+
+    /// Whether a ledger without any sale gets a demo sale.
+    pub fn demo(&self) -> bool {
+        self.storage.demo.unwrap_or(self.engines.mix.is_all_local())
     }
 
     /// What is allowed and yet insecure or pointless.

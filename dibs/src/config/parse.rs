@@ -26,6 +26,14 @@ pub(super) fn folder(text: &str) -> Result<PathBuf, String> {
     if text.is_empty() { Err("must be the path of a folder".to_owned()) } else { Ok(text.into()) }
 }
 
+/// The path of a file that can be read.
+pub(super) fn readable(text: &str) -> Result<PathBuf, String> {
+    match std::fs::read(text) {
+        Ok(_) => Ok(text.into()),
+        Err(error) => Err(format!("must be the path of a file that can be read: {error}")),
+    }
+}
+
 /// `true` or `false`.
 pub(super) fn truth(text: &str) -> Result<bool, String> {
     match text {

@@ -25,6 +25,8 @@ pub struct Setting {
 pub enum Default {
     /// Shown in listings and faults.
     Plain(&'static str),
+    /// An address that may hold user and password: listed without them, in faults not at all.
+    Address(&'static str),
     /// Never shown.
     Secret(&'static str),
 }
@@ -32,17 +34,12 @@ pub enum Default {
 impl Default {
     pub(super) fn text(self) -> &'static str {
         match self {
-            Self::Plain(text) | Self::Secret(text) => text,
+            Self::Plain(text) | Self::Address(text) | Self::Secret(text) => text,
         }
     }
 }
 
 impl Setting {
-    /// Whether its value is kept out of everything that is printed.
-    pub fn is_secret(&self) -> bool {
-        matches!(self.default, Default::Secret(_))
-    }
-
     /// Its environment variable, such as `DIBS_LISTEN`.
     pub fn variable(&self) -> String {
         format!("{PREFIX}{}", self.key.to_ascii_uppercase())
@@ -63,7 +60,7 @@ pub fn all() -> impl Iterator<Item = &'static Setting> {
         serving::Serving::SETTINGS,
         storage::Storage::SETTINGS,
         keys::Keys::SETTINGS,
-        engines::Engines::SETTINGS,
+        engines::Choices::SETTINGS,
         claims::Claims::SETTINGS,
         rounds::Rounds::SETTINGS,
         watching::Watching::SETTINGS,

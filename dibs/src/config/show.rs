@@ -2,15 +2,17 @@
 
 use std::fmt::Write as _;
 
+use url::Url;
+
 use super::Config;
 use super::fault::Source;
 use super::layers::Layers;
-use super::setting::{self, Setting};
+use super::setting::{self, Default, Setting};
 
 /// One line of the listing.
 pub(super) struct Shown {
     setting: &'static Setting,
-    /// Never the value of a secret.
+    /// Never a secret, nor a password.
     value: String,
     source: Source,
 }
@@ -19,19 +21,33 @@ pub(super) fn rows(layers: &Layers) -> Vec<Shown> {
     setting::all()
         .map(|setting| {
             let given = layers.effective(setting);
-            let value = match (given.text.as_str(), setting.is_secret()) {
+            let value = match (given.text.as_str(), setting.default) {
                 ("", _) => "(unset)".to_owned(),
-                (_, true) => "(set, not shown)".to_owned(),
-                (text, false) => text.to_owned(),
+                (text, Default::Plain(_)) => text.to_owned(),
+                ("local", Default::Address(_)) => "local".to_owned(),
+                (text, Default::Address(_)) => without_user(text).unwrap_or_else(not_shown),
+                (_, Default::Secret(_)) => not_shown(),
             };
             Shown { setting, value, source: given.source }
         })
         .collect()
 }
 
+fn not_shown() -> String {
+    "(set, not shown)".to_owned()
+}
+
+/// An address without user and password; `None` where it cannot be told what they are.
+fn without_user(text: &str) -> Option<String> {
+    let mut url = Url::parse(text).ok()?;
+    url.set_username("").ok()?;
+    url.set_password(None).ok()?;
+    Some(url.to_string())
+}
+
 impl Config {
-    /// Every setting with its value and where that came from, concern by concern; of a secret
-    /// only whether it is set.
+    /// Every setting with its value and where that came from, concern by concern; of an
+    /// address neither user nor password, of a secret only whether it is set.
     pub fn listing(&self) -> String {
         let widest = |of: fn(&Shown) -> usize| self.shown.iter().map(of).max().unwrap_or(0);
         let keys = widest(|row| row.setting.key.len());

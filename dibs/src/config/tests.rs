@@ -2,7 +2,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::engines::{Choice, Mix};
 use super::*;
+use crate::roles::{Role, Roles};
 
 fn inputs(file: &str, environment: &[(&str, &str)], flags: &[(&'static str, &str)]) -> Inputs {
     Inputs {
@@ -29,7 +31,7 @@ fn every_default_is_allowed() {
     let config = read("", &[], &[]);
     assert_eq!(config.serving.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(config.claims.answer_within, Duration::from_secs(300));
-    assert!(config.guests() && config.storage.demo);
+    assert!(config.guests() && config.demo());
     assert_eq!(config.warnings(), Vec::<String>::new());
 }
 
@@ -40,7 +42,7 @@ fn flags_beat_the_environment_which_beats_the_file_which_beats_the_defaults() {
     let config = read(file, &environment, &[("listen", "127.0.0.1:3")]);
     assert_eq!(config.serving.listen.port(), 3);
     assert_eq!(config.claims.queue_claims, 12);
-    assert!(!config.storage.demo);
+    assert!(!config.demo());
     assert_eq!(config.claims.sweep_every, Duration::from_secs(1));
     assert_eq!(config.claims.resend_after, Duration::from_secs(5));
 }
@@ -63,7 +65,7 @@ fn everything_that_is_wrong_is_said_at_once() {
         ("DIBS_ADMIN_KEY", "correct horse"),
         ("DIBS_SECRET", "too short"),
         ("DIBS_JWT_KEYS", "hs256:short"),
-        ("DIBS_LOG", "pulsar://broker:6650"),
+        ("DIBS_LOG", "kafka://broker:9092"),
     ];
     let told = faults(file, &environment, &[("log_level", "loud"), ("resend_most", "1s")]);
     let expected = [
@@ -78,7 +80,8 @@ fn everything_that_is_wrong_is_said_at_once() {
         "admin_key (environment): the value, a secret, is not allowed; must be 16 to",
         "secret (environment): the value, a secret, is not allowed; secret 1 has 9 bytes",
         "jwt_keys (environment): the value, a secret, is not allowed; must be the path",
-        "log (environment): \"pulsar://broker:6650\" is not allowed; must be local",
+        "log (environment): the value, not shown for what it may hold, is not allowed; may be \
+         local; otherwise it must be pulsar://",
         "heartbeat_every (dibs.toml, line 3): \"300\" is not allowed; must be a duration with its \
          unit, such as 500ms, 30s or 5m, from 50ms to 1m",
         "resend_most is shorter than resend_after",
@@ -96,10 +99,17 @@ fn no_fault_repeats_a_secret() {
         ("DIBS_ADMIN_KEY", "hunter2"),
         ("DIBS_SECRET", "hunter2"),
         ("DIBS_JWT_KEYS", "hs256:hunter2"),
+        ("DIBS_GATE", "redis://dibs:hunter2@host:port"),
+        ("DIBS_LOG", "pulsar:hunter2@host"),
+        ("DIBS_LOG_ADMIN", "http://dibs:hunter2@host:8080"),
+        ("DIBS_LEDGER", "dibs:hunter2@host/dibs"),
     ];
     let told = faults("secret = \"hunter2\nadmin_key = hunter2", &environment, &[]).join("\n");
     assert!(!told.contains("hunter2"), "{told}");
     assert!(told.contains("dibs.toml: line 1"), "{told}");
+    for key in ["gate", "log", "log_admin", "ledger"] {
+        assert!(told.contains(&format!("{key} (environment): the value, not shown")), "{told}");
+    }
 }
 
 #[test]
@@ -122,6 +132,80 @@ fn the_listing_shows_values_and_sources_and_no_secret() {
     for setting in setting::all() {
         line(setting.key);
     }
+}
+
+const GATE: (&str, &str) = ("DIBS_GATE", "redis://dibs:hunter2@redis:6379/1?prefix=shop");
+const LOG: (&str, &str) = ("DIBS_LOG", "pulsar://:hunter2@pulsar:6650/public/shop");
+const LOG_ADMIN: (&str, &str) = ("DIBS_LOG_ADMIN", "http://pulsar:8080");
+const LEDGER: (&str, &str) = ("DIBS_LEDGER", "mysql://dibs:hunter2@mysql:3306/shop");
+const SECRET: (&str, &str) = ("DIBS_SECRET", "0123456789abcdef0123456789abcdef");
+const ADMIN_KEY: (&str, &str) = ("DIBS_ADMIN_KEY", "0123456789abcdef-key");
+
+#[test]
+fn addresses_are_listed_without_user_and_password() {
+    let listing = read("", &[GATE, LOG, LOG_ADMIN, LEDGER], &[]).listing();
+    for shown in [
+        "redis://redis:6379/1?prefix=shop",
+        "pulsar://pulsar:6650/public/shop",
+        "http://pulsar:8080/",
+        "mysql://mysql:3306/shop",
+    ] {
+        assert!(listing.contains(shown), "{shown}\n{listing}");
+    }
+    assert!(!listing.contains("hunter2") && !listing.contains("dibs:"), "{listing}");
+}
+
+#[test]
+fn engines_that_do_not_go_together_are_refused_with_what_to_set() {
+    for (mix, told) in [
+        (&[GATE][..], "set log to a pulsar:// address, or gate to local"),
+        (&[GATE, LEDGER], "set log to a pulsar:// address, or gate to local"),
+        (&[LOG], "set gate to a redis:// address, or log to local"),
+        (&[LOG, LOG_ADMIN, LEDGER], "set gate to a redis:// address, or log to local"),
+        (&[GATE, LOG, LOG_ADMIN], "set ledger to a mysql:// address"),
+        (&[GATE, LOG, LEDGER], "set log_admin to http://host:port"),
+    ] {
+        let faults = faults("", mix, &[]);
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert!(faults[0].contains(told), "{mix:?}: {faults:?}");
+    }
+}
+
+#[test]
+fn a_small_shop_may_keep_its_ledger_in_mysql() {
+    let shop = read("", &[LEDGER], &[]);
+    assert!(matches!(shop.engines.mix, Mix::Local { ledger: Choice::At(_) }));
+    assert!(!shop.demo(), "a demo is for newcomers, unless somebody asks for it");
+    assert!(read("demo = true", &[LEDGER], &[]).demo());
+}
+
+#[test]
+fn certificates_that_cannot_be_read_are_refused() {
+    let told = faults("engines_ca = \"/nowhere/ca.pem\"", &[], &[]);
+    assert!(told[0].contains("must be the path of a file that can be read"), "{told:?}");
+}
+
+#[test]
+fn what_a_role_needs_is_said_before_it_starts() {
+    let servers = [GATE, LOG, LOG_ADMIN, LEDGER];
+    let refusal = |roles: Roles, more: &[_]| {
+        roles.refusal(&read("", &[&servers, more].concat(), &[])).unwrap_or_default()
+    };
+    let alone = [Role::Api, Role::Worker, Role::Push].map(Roles::Only);
+    for roles in [alone.as_slice(), &[Roles::Every]].concat() {
+        assert!(refusal(roles, &[ADMIN_KEY]).contains("set DIBS_SECRET"), "{roles:?}");
+        assert_eq!(refusal(roles, &[ADMIN_KEY, SECRET]), "", "{roles:?}");
+        let needs_key = roles.has(Role::Api);
+        let told = refusal(roles, &[SECRET]);
+        assert_eq!(told.contains("set DIBS_ADMIN_KEY"), needs_key, "{roles:?}: {told}");
+    }
+    for roles in alone {
+        let here = roles.refusal(&read("", &[SECRET, LEDGER], &[])).unwrap();
+        assert!(here.contains("Run `dibs`"), "{here}");
+    }
+    let shop = Roles::Every.refusal(&read("", &[LEDGER], &[])).unwrap();
+    assert!(shop.contains("set DIBS_SECRET"), "{shop}");
+    assert_eq!(Roles::Every.refusal(&read("", &[], &[])), None);
 }
 
 #[test]

@@ -89,7 +89,7 @@ async fn while_the_ledger_is_away_claims_go_on_and_none_of_them_is_parked() {
         let ready = server.http.get(format!("{}/readyz", server.ops)).send().await.unwrap();
         assert_eq!(ready.status(), StatusCode::OK, "buyers are answered without the ledger");
         let report: Value = ready.json().await.unwrap();
-        (report["parts"]["worker"]["state"] == "degraded").then_some(())
+        (report["roles"]["worker"]["state"] == "degraded").then_some(())
     })
     .await;
     for owed in &owed {

@@ -23,7 +23,8 @@ async fn the_ops_endpoints_are_on_their_own_address_alone() {
     let part = json!({ "state": "ok", "detail": null });
     let expected = json!({
         "ready": true, "phase": "serving",
-        "parts": { "api": part, "push": part, "worker": part },
+        "engines": { "gate": part, "log": part, "ledger": part },
+        "roles": { "api": part, "push": part, "worker": part },
     });
     assert_eq!(ready.json::<Value>().await.unwrap(), expected);
     let metrics = ops("/metrics").await;
@@ -46,14 +47,20 @@ async fn readiness_tries_the_real_path_and_calls_what_buyers_can_do_without_degr
     let until = async |part: &str, state: &str| {
         eventually(part, async || {
             let (status, report) = report().await;
-            (report["parts"][part]["state"] == state).then_some((status, report))
+            (report["roles"][part]["state"] == state).then_some((status, report))
         })
         .await
     };
     let lock = Lock::ledger(&server).await;
     let (status, degraded) = until("worker", "degraded").await;
     assert_eq!((status, &degraded["ready"]), (StatusCode::OK, &json!(true)), "{degraded}");
-    assert!(degraded["parts"]["worker"]["detail"].as_str().is_some_and(|why| !why.is_empty()));
+    assert!(degraded["roles"]["worker"]["detail"].as_str().is_some_and(|why| !why.is_empty()));
+    let (status, degraded) = until("api", "degraded").await;
+    assert_eq!(
+        (status, &degraded["engines"]["ledger"]["state"]),
+        (StatusCode::OK, &json!("failed"))
+    );
+    assert_eq!(degraded["roles"]["api"]["detail"], "without the ledger");
     lock.release().await;
     until("worker", "ok").await;
 

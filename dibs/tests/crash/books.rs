@@ -55,7 +55,7 @@ async fn check_told(server: &Server, told: &Told, audit: &Audit) {
     let Told { claim, id, token, .. } = told;
     let row = audit.tickets.get(id).unwrap_or_else(|| panic!("lost: {told:?}"));
     assert_eq!(buyer(row), claim.buyer, "{told:?}");
-    let address = format!("{}/v1/tickets/{id}", server.base);
+    let address = format!("{}/v1/tickets/{id}", server.reads());
     let read = server.http.get(address).bearer_auth(token).send().await.unwrap();
     assert_eq!(read.status(), StatusCode::OK, "{told:?}");
     let read = read.text().await.unwrap();

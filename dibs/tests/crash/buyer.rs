@@ -93,7 +93,7 @@ impl Buyer {
     }
 
     async fn send(&self, claim: &Claim) -> reqwest::Result<(StatusCode, String)> {
-        let answer = claim.prepare(&self.market.http, &self.market.base).send().await?;
+        let answer = claim.prepare(&self.market.http, self.market.to_claim()).send().await?;
         Ok((answer.status(), answer.text().await?))
     }
 

@@ -59,7 +59,7 @@ impl Eyes {
     async fn by_socket(&mut self, id: &str) -> anyhow::Result<()> {
         let mut socket = match self.socket.take() {
             Some(socket) => socket,
-            None => connect(&self.market.base).await?,
+            None => connect(self.market.to_read()).await?,
         };
         watch(&mut socket, &self.token(id)).await?;
         while !self.knows_final(id) {
@@ -113,7 +113,7 @@ impl Eyes {
         view: &str,
         headers: [(&str, String); N],
     ) -> anyhow::Result<Option<Response>> {
-        let address = format!("{}/v1/tickets/{id}{view}", self.market.base);
+        let address = format!("{}/v1/tickets/{id}{view}", self.market.to_read());
         let mut request = self.market.http.get(address).bearer_auth(self.token(id));
         for (name, value) in headers {
             request = request.header(name, value);

@@ -1,5 +1,6 @@
 //! What is sold, and the crowd that buys it.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -89,7 +90,9 @@ impl Stall {
 /// What buyers and merchants share.
 pub(crate) struct Market {
     pub(crate) http: reqwest::Client,
-    pub(crate) base: String,
+    /// Where claims are answered, and where reads are.
+    doors: (Vec<String>, Vec<String>),
+    entered: AtomicUsize,
     pub(crate) stalls: Vec<Stall>,
     /// Buyers finish what they are at and go home.
     pub(crate) closing: CancellationToken,
@@ -100,17 +103,43 @@ pub(crate) struct Market {
 impl Market {
     /// Opens the sales.
     pub(crate) async fn open(server: &Server, stalls: &[Stall]) -> Arc<Self> {
+        Self::open_at(&[server], &[server], stalls).await
+    }
+
+    /// The same, where several processes answer claims and others reads, each at an address
+    /// that it keeps.
+    pub(crate) async fn open_at(
+        claims: &[&Server],
+        reads: &[&Server],
+        stalls: &[Stall],
+    ) -> Arc<Self> {
         for stall in stalls {
-            server.open_sale(stall.id(), stall.stock(), stall.limit()).await;
+            claims[0].open_sale(stall.id(), stall.stock(), stall.limit()).await;
         }
+        let bases = |servers: &[&Server]| servers.iter().map(|server| server.base.clone()).collect();
         Arc::new(Self {
-            http: server.http.clone(),
-            base: server.base.clone(),
+            http: claims[0].http.clone(),
+            doors: (bases(claims), bases(reads)),
+            entered: AtomicUsize::new(0),
             stalls: stalls.to_vec(),
             closing: CancellationToken::new(),
             answers: watch::Sender::new(0),
             memory: Mutex::default(),
         })
+    }
+
+    /// Where the next claim goes.
+    pub(crate) fn to_claim(&self) -> &str {
+        self.next_of(&self.doors.0)
+    }
+
+    /// Where the next read goes.
+    pub(crate) fn to_read(&self) -> &str {
+        self.next_of(&self.doors.1)
+    }
+
+    fn next_of<'a>(&self, doors: &'a [String]) -> &'a str {
+        &doors[self.entered.fetch_add(1, Ordering::Relaxed) % doors.len()]
     }
 
     pub(crate) fn memory(&self) -> MutexGuard<'_, Memory> {

@@ -53,7 +53,7 @@ impl Merchant {
 
     async fn patch(&mut self, key: Option<&str>, body: Value) -> Value {
         loop {
-            match send(&self.market.http, &self.market.base, key, &body).await {
+            match send(&self.market.http, self.market.to_claim(), key, &body).await {
                 Ok((StatusCode::OK, answer)) => {
                     self.market.count_answer();
                     return parsed(&answer);

@@ -25,7 +25,7 @@ pub(crate) struct Answer {
 }
 
 /// A ticket that was answered 202 or 200: what the server owes a final result for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Owed {
     pub(crate) id: String,
     pub(crate) token: String,
@@ -108,7 +108,7 @@ impl Claim {
 impl Server {
     /// Reads a ticket with its token.
     pub(crate) async fn read(&self, owed: &Owed) -> Response {
-        let address = format!("{}/v1/tickets/{}", self.base, owed.id);
+        let address = format!("{}/v1/tickets/{}", self.reads(), owed.id);
         self.http.get(address).bearer_auth(&owed.token).send().await.unwrap()
     }
 

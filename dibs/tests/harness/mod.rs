@@ -71,13 +71,17 @@ pub(crate) async fn run(place: &Place, arguments: &[&str]) -> Output {
 pub(crate) struct Server {
     child: Child,
     place: Place,
+    /// The role that it has alone; none has them all.
+    role: Option<&'static str>,
     settings: Vec<(String, String)>,
     /// What it printed when it had started.
     pub(crate) greeting: String,
-    /// Such as `http://127.0.0.1:40123`.
+    /// Such as `http://127.0.0.1:40123`; empty where buyers are not answered.
     pub(crate) base: String,
     /// The same for health and metrics.
     pub(crate) ops: String,
+    /// Where tickets are read, if that is another process.
+    reader: Option<String>,
     pub(crate) http: reqwest::Client,
 }
 
@@ -90,14 +94,17 @@ impl Server {
 
     /// The same on the data folder of a place.
     pub(crate) async fn start_in(place: Place, settings: &[Setting<'_>]) -> Self {
-        let settings =
-            settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        Self::launch(place, settings).await
+        Self::launch(place, None, owned(settings)).await
     }
 
-    fn spawn(place: &Place, settings: &[(String, String)]) -> Child {
+    /// Starts one role alone, on servers that the settings name.
+    pub(crate) async fn start_role(role: &'static str, settings: &[Setting<'_>]) -> Self {
+        Self::launch(Place::new(), Some(role), owned(settings)).await
+    }
+
+    fn spawn(place: &Place, role: Option<&str>, settings: &[(String, String)]) -> Child {
         let log = std::fs::File::options().create(true).append(true).open(place.log()).unwrap();
-        let mut command = dibs(place, [] as [&str; 0]);
+        let mut command = dibs(place, role);
         let shop = format!("hs256:{SHOP_SECRET}");
         let usual = [
             ("listen", "127.0.0.1:0"),
@@ -114,8 +121,12 @@ impl Server {
         command.stdout(Stdio::piped()).stderr(log).spawn().unwrap()
     }
 
-    async fn launch(place: Place, settings: Vec<(String, String)>) -> Self {
-        let mut child = Self::spawn(&place, &settings);
+    async fn launch(
+        place: Place,
+        role: Option<&'static str>,
+        settings: Vec<(String, String)>,
+    ) -> Self {
+        let mut child = Self::spawn(&place, role, &settings);
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut greeting = String::new();
         while !greeting.contains("/readyz") {
@@ -129,12 +140,13 @@ impl Server {
             }
         }
         let address = |before: &str, after: &str| {
-            let (_, rest) = greeting.split_once(before).unwrap();
-            rest.split_once(after).unwrap().0.trim().to_owned()
+            let (_, rest) = greeting.split_once(before)?;
+            Some(rest.split_once(after)?.0.trim().to_owned())
         };
-        let (base, ops) = (address("Dibs is running: ", "/\n"), address("health", "/readyz"));
+        let base = address("is running: ", "/\n").unwrap_or_default();
+        let ops = address("health", "/readyz").unwrap();
         let http = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
-        let server = Self { child, place, settings, greeting, base, ops, http };
+        let server = Self { child, place, role, settings, greeting, base, ops, reader: None, http };
         server.until_ready().await;
         server
     }
@@ -146,6 +158,17 @@ impl Server {
             answer.is_ok_and(|answer| answer.status() == StatusCode::OK).then_some(())
         })
         .await;
+    }
+
+    /// Has tickets read by another process from now on.
+    pub(crate) fn read_by(mut self, reader: &Self) -> Self {
+        self.reader = Some(reader.base.clone());
+        self
+    }
+
+    /// Where tickets are read: [`Server::base`] of this process, or of another.
+    pub(crate) fn reads(&self) -> &str {
+        self.reader.as_deref().unwrap_or(&self.base)
     }
 
     pub(crate) fn place(&self) -> &Place {
@@ -187,21 +210,31 @@ impl Server {
 
     /// Kills it and starts it again with the same settings on the same data.
     pub(crate) async fn crash_and_restart(self) -> Self {
-        let settings = self.settings.clone();
-        Self::launch(self.kill9().await, settings).await
+        let (role, settings) = (self.role, self.settings.clone());
+        let reader = self.reader.clone();
+        let mut restarted = Self::launch(self.kill9().await, role, settings).await;
+        restarted.reader = reader;
+        restarted
+    }
+
+    /// Starts it again after its end, with the same settings on the same data.
+    pub(crate) async fn start_again(self) -> Self {
+        let mut started = Self::launch(self.place.clone(), self.role, self.settings.clone()).await;
+        started.reader = self.reader.clone();
+        started
     }
 
     /// The same, with a second crash while it starts again: its engines are opened, or about
     /// to be. Its addresses must have been given.
     pub(crate) async fn crash_twice_and_restart(self) -> Self {
         let (settings, http, ops) = (self.settings.clone(), self.http.clone(), self.ops.clone());
-        let place = self.kill9().await;
-        let mut child = Self::spawn(&place, &settings);
+        let (role, place) = (self.role, self.kill9().await);
+        let mut child = Self::spawn(&place, role, &settings);
         eventually("it starts", async || http.get(format!("{ops}/healthz")).send().await.ok())
             .await;
         child.start_kill().unwrap();
         child.wait().await.unwrap();
-        Self::launch(place, settings).await
+        Self::launch(place, role, settings).await
     }
 
     /// Calls the admin API.
@@ -246,6 +279,10 @@ impl Drop for Server {
             eprintln!("the server's log:\n{}", self.log());
         }
     }
+}
+
+fn owned(settings: &[Setting<'_>]) -> Vec<(String, String)> {
+    settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
 
 /// Asks again and again until there is an answer. Processes give no other sign.

@@ -1,0 +1,81 @@
+//! `dibs migrate`: brings the engines up to date, any number of times.
+
+use std::path::Path;
+
+use store::ledger::{Ledger, mysql};
+use store::log::pulsar;
+
+use crate::config::Config;
+use crate::config::engines::{Choice, Mix, Servers};
+use crate::data::DataFolder;
+use crate::demo;
+use crate::engines::{self, Patience, Seam};
+
+/// Does it, and tells a line for each engine. Where gate and log are servers, it also makes the
+/// demo sale, if one is wanted and there is no sale at all.
+pub(crate) async fn run(
+    config: &Config,
+    mut tell: impl FnMut(&str) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let patience = Patience { within: config.engines.start_within, in_vain: &|_, _| {} };
+    let ca = config.engines.ca.as_deref();
+    match &config.engines.mix {
+        Mix::Local { ledger } => {
+            match ledger {
+                Choice::Local => {
+                    let folder = DataFolder::open(&config.storage.data)?;
+                    engines::sqlite(&folder).await?.close().await;
+                    tell(&up_to_date(Seam::Ledger, &folder.ledger()?.display()))?;
+                }
+                Choice::At(address) => {
+                    ledger_of(address, ca, &patience).await?.close().await;
+                    tell(&up_to_date(Seam::Ledger, address))?;
+                }
+            }
+            tell("the gate and the log are local: a start brings them up to date")
+        }
+        Mix::Remote(servers) => remote(config, servers, &patience, tell).await,
+    }
+}
+
+async fn remote(
+    config: &Config,
+    servers: &Servers,
+    patience: &Patience<'_>,
+    mut tell: impl FnMut(&str) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let ca = config.engines.ca.as_deref();
+    let ledger = ledger_of(&servers.ledger, ca, patience).await?;
+    tell(&up_to_date(Seam::Ledger, &servers.ledger))?;
+
+    let install = ledger.install();
+    let migrate = || pulsar::migrate(&servers.log, &servers.log_admin, ca, install);
+    patience.open(Seam::Log, migrate).await?;
+    tell(&up_to_date(Seam::Log, &servers.log))?;
+
+    let gate = engines::redis(config, servers, &ledger, patience).await?;
+    tell(&up_to_date(Seam::Gate, &servers.gate))?;
+
+    if config.demo()
+        && let Some(demo) =
+            demo::find_or_create(config.claims.answer_within, &gate, &ledger).await?
+    {
+        tell(&format!("the demo sale {} opens at {}", demo.id, demo.opens_at))?;
+    }
+    gate.close().await;
+    ledger.close().await;
+    Ok(())
+}
+
+async fn ledger_of(
+    address: &mysql::Address,
+    ca: Option<&Path>,
+    patience: &Patience<'_>,
+) -> anyhow::Result<Ledger> {
+    patience.open(Seam::Ledger, || mysql::migrate(address, ca)).await?;
+    engines::mysql(address, ca, patience).await
+}
+
+fn up_to_date(seam: Seam, place: &dyn std::fmt::Display) -> String {
+    format!("the {} {place} is up to date", seam.name())
+}

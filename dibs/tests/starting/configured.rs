@@ -1,0 +1,66 @@
+//! What the configuration alone rules out, and servers that are away.
+
+use crate::attempt::{PASSWORD, SERVING, engines, nobody, refused, run, settings};
+
+#[tokio::test]
+async fn a_role_without_the_shared_secret_does_not_start() {
+    let mut settings = settings();
+    settings.push(("secret", String::new()));
+    for command in SERVING {
+        let line = refused(command, &settings, 2).await;
+        assert!(line.contains("set DIBS_SECRET"), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn an_api_without_an_admin_key_does_not_start() {
+    let mut settings = settings();
+    settings.push(("admin_key", String::new()));
+    for command in [&["api"][..], &[]] {
+        let line = refused(command, &settings, 2).await;
+        assert!(line.contains("set DIBS_ADMIN_KEY"), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn engines_that_do_not_go_together_are_refused_by_every_command() {
+    let gate = engines()[..1].to_vec();
+    for command in [&["api"][..], &[], &["migrate"], &["config", "check"]] {
+        let line = run(command, &gate).await;
+        let said = String::from_utf8(line.stderr).unwrap();
+        assert_eq!(line.status.code(), Some(2), "{said}");
+        assert!(said.contains("set log to a pulsar:// address"), "{said}");
+        assert!(!said.contains(PASSWORD), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn an_engine_that_nobody_answers_for_is_waited_for_and_then_named() {
+    for command in SERVING.into_iter().chain([&["migrate"][..]]) {
+        let line = refused(command, &settings(), 1).await;
+        assert!(line.contains("the ledger was not reached within 1s"), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_check_says_what_would_stop_a_start() {
+    let checked = run(&["config", "check"], &engines()).await;
+    let said = String::from_utf8(checked.stdout).unwrap();
+    assert!(checked.status.success() && said.contains("set DIBS_SECRET"), "{said}");
+}
+
+#[tokio::test]
+async fn the_listing_shows_where_engines_are_and_not_how_they_are_opened() {
+    let listed = run(&["config"], &engines()).await;
+    let listing = String::from_utf8(listed.stdout).unwrap();
+    assert!(listing.contains("mysql://127.0.0.1:") && !listing.contains(PASSWORD), "{listing}");
+}
+
+#[tokio::test]
+async fn the_health_of_a_server_that_is_not_there_is_a_failure() {
+    let ops = nobody();
+    for command in [&["health"][..], &["health", "--ready"]] {
+        let line = refused(command, &vec![("ops_listen", ops.clone())], 1).await;
+        assert!(line.contains(&format!("no answer from http://{ops}/")), "{line}");
+    }
+}

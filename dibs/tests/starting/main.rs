@@ -1,0 +1,11 @@
+//! What a start refuses: each in one line that says what to do and holds no password.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod attempt;
+
+mod configured;
+mod servers;
