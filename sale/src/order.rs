@@ -101,6 +101,11 @@ impl Batch {
         &self.orders
     }
 
+    /// When it was granted. All that one call grants is granted at once.
+    pub fn granted_at(&self) -> Timestamp {
+        self.orders[0].granted_at
+    }
+
     /// The round of all its orders.
     pub fn round(&self) -> RoundId {
         self.orders[0].ticket.round()

@@ -6,7 +6,8 @@ use crate::id::{InstallId, SaleId, TicketId};
 use crate::ticket::{Ticket, TicketState};
 
 /// One version of a ticket's state, as decided by the ledger.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Message", into = "Message")]
 pub struct Outcome {
     /// The database that decided.
     pub install: InstallId,
@@ -33,20 +34,26 @@ struct OutcomeV1 {
 impl Outcome {
     /// The message's text.
     pub fn to_json(&self) -> String {
-        let message = Message::V1(OutcomeV1 {
-            install: self.install,
-            ticket: self.ticket.id,
-            sale: self.ticket.sale.clone(),
-            state: self.ticket.state,
-        });
-        serde_json::to_string(&message).expect("an outcome has text keys and plain values only")
+        serde_json::to_string(self).expect("an outcome has text keys and plain values only")
     }
 
     /// Reads a message's text, of any version that was ever written.
     pub fn from_json(text: &[u8]) -> Result<Self, serde_json::Error> {
-        let Message::V1(outcome) = serde_json::from_slice(text)?;
-        let OutcomeV1 { install, ticket: id, sale, state } = outcome;
-        Ok(Self { install, ticket: Ticket { id, sale, state } })
+        serde_json::from_slice(text)
+    }
+}
+
+impl From<Outcome> for Message {
+    fn from(outcome: Outcome) -> Self {
+        let Outcome { install, ticket: Ticket { id: ticket, sale, state } } = outcome;
+        Self::V1(OutcomeV1 { install, ticket, sale, state })
+    }
+}
+
+impl From<Message> for Outcome {
+    fn from(message: Message) -> Self {
+        let Message::V1(OutcomeV1 { install, ticket: id, sale, state }) = message;
+        Self { install, ticket: Ticket { id, sale, state } }
     }
 }
 
