@@ -86,9 +86,11 @@ impl Directory {
     pub(crate) async fn find(&self, id: &SaleId) -> Result<Option<Arc<Entry>>, LedgerError> {
         match self.known(id) {
             Some(entry) => Ok(Some(entry)),
-            None => tokio::time::timeout(self.within, self.look_for(id))
-                .await
-                .unwrap_or_else(|_| Err(LedgerError::Unavailable("the sales were not read in time".into()))),
+            None => {
+                tokio::time::timeout(self.within, self.look_for(id)).await.unwrap_or_else(|_| {
+                    Err(LedgerError::Unavailable("the sales were not read in time".into()))
+                })
+            }
         }
     }
 

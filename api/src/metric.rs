@@ -39,10 +39,7 @@ pub(crate) fn describe() {
         "dibs_api_batches_sent_again_total",
         "Overdue batches that the sweeper published."
     );
-    describe_gauge!(
-        "dibs_api_sales",
-        "Sales in memory, by state: live, retired."
-    );
+    describe_gauge!("dibs_api_sales", "Sales in memory, by state: live, retired.");
     describe_counter!(
         "dibs_api_directory_reads_total",
         "Readings of the sales into memory, by result: read, failed."

@@ -51,9 +51,9 @@ impl Outlet {
     pub(crate) async fn publish(&self, batch: Arc<Batch>) -> Result<(), LogError> {
         let begun = Instant::now();
         let publish = tokio::time::timeout(self.within, self.log.publish(batch.clone()));
-        let published = publish.await.unwrap_or_else(|_| {
-            Err(LogError::Unavailable("it did not answer in time".into()))
-        });
+        let published = publish
+            .await
+            .unwrap_or_else(|_| Err(LogError::Unavailable("it did not answer in time".into())));
         metric::published(&published, begun.elapsed());
         if published.is_ok() {
             stage::reached(Stage::Published, &batch, self.gate.now());

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use edge::serve;
+use edge::vital::vital;
 use store::Seams;
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
@@ -53,7 +54,7 @@ pub async fn start(config: &Config, roles: Roles) -> anyhow::Result<Running> {
     let ended = TaskTracker::new();
     let counted = telemetry::metrics(roles);
     let router = ops::router(readiness.clone());
-    ended.spawn(vital(&stops, serve::serve(ops, router, ops::limits(), stops.ops.clone())));
+    ended.spawn(vital(&stops.broken, serve::serve(ops, router, ops::limits(), stops.ops.clone())));
     ended.spawn(telemetry::upkeep(counted, stops.ops.clone()));
 
     let patience = Patience {
@@ -71,7 +72,10 @@ pub async fn start(config: &Config, roles: Roles) -> anyhow::Result<Running> {
     let page_address = page.as_ref().map(TcpListener::local_addr).transpose()?;
     if let Some(page) = page {
         let (router, limits) = (crew.router(), settings::connections(config));
-        served.spawn(vital(&stops, serve::serve(page, router, limits, stops.accepting.clone())));
+        served.spawn(vital(
+            &stops.broken,
+            serve::serve(page, router, limits, stops.accepting.clone()),
+        ));
     }
     readiness.serve(crew, seams.clone()).await;
     let started = Started {
@@ -104,30 +108,4 @@ fn bind(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
     serve::listen(address).with_context(|| {
         format!("cannot listen on {address}; choose another address by the setting {key}")
     })
-}
-
-/// Marks the end of a task that must not end before the process, by panic or otherwise.
-fn vital<F>(stops: &Stops, task: F) -> impl Future<Output = ()> + use<F>
-where
-    F: Future<Output = ()>,
-{
-    let broken = stops.broken.clone();
-    async move {
-        let _told_when_dropped = broken.drop_guard();
-        task.await;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_server_that_dies_is_noticed() {
-        let stops = Stops::default();
-        let tasks = TaskTracker::new();
-        let task = tasks.spawn(vital(&stops, async { panic!("on purpose") }));
-        stops.broken.cancelled().await;
-        assert!(task.await.unwrap_err().is_panic());
-    }
 }

@@ -68,13 +68,16 @@ impl Patience<'_> {
         loop {
             match timeout_at(deadline, attempt()).await {
                 Ok(Ok(opened)) => return Ok(opened),
-                Ok(Err(OpenError::Refused(why))) => anyhow::bail!("{why}"),
+                Ok(Err(OpenError::Refused(why))) => anyhow::bail!("{}: {why}", seam.name()),
                 Ok(Err(OpenError::Unreachable(error))) => why = error,
                 Err(_) => {}
             }
             if Instant::now() + PAUSE >= deadline {
-                let within = humantime::format_duration(self.within);
-                anyhow::bail!("the {} was not reached within {within}: {why}", seam.name());
+                let (seam, within) = (seam.name(), humantime::format_duration(self.within));
+                anyhow::bail!(
+                    "the {seam} was not reached within {within}; see that it runs, and that the \
+                     setting {seam} is its address: {why}"
+                );
             }
             (self.in_vain)(seam, &why);
             if told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {

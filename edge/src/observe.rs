@@ -1,4 +1,4 @@
-//! Counts and times of requests, without anything in a label that grows with use.
+//! Counts and times of requests and connections, without anything in a label that grows with use.
 
 use std::time::Instant;
 
@@ -31,8 +31,39 @@ pub async fn track(request: Request, next: Next) -> Response {
     response
 }
 
-/// Tells the recorder what these metrics are.
+/// Counts an open connection as long as it lives.
+#[derive(Debug)]
+pub(crate) struct Connection;
+
+impl Connection {
+    /// One was opened.
+    pub(crate) fn opened() -> Self {
+        metrics::gauge!("dibs_http_connections").increment(1);
+        Self
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        metrics::gauge!("dibs_http_connections").decrement(1);
+    }
+}
+
+/// A connection found no place.
+pub(crate) fn refused() {
+    metrics::counter!("dibs_http_connections_refused_total").increment(1);
+}
+
+/// Tells the recorder what these metrics are, which is all that this crate measures.
 pub fn describe() {
+    metrics::describe_gauge!(
+        "dibs_http_connections",
+        "Open connections of all servers of this process, WebSockets among them."
+    );
+    metrics::describe_counter!(
+        "dibs_http_connections_refused_total",
+        "Connections that were refused because all places were taken."
+    );
     metrics::describe_counter!(
         "dibs_http_requests_total",
         "Requests answered, by route, method and status."

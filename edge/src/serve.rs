@@ -25,6 +25,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 use tracing::{debug, warn};
 
+use crate::observe;
 use crate::problem::Kind;
 use socket::{HeadTimer, Phase, Socket};
 
@@ -58,7 +59,13 @@ impl Default for Limits {
 /// A connection's place under [`Limits::connections`], found in the extensions of its requests.
 /// Who takes over an upgraded socket keeps it as long as the socket.
 #[derive(Debug, Clone)]
-pub struct Permit(#[expect(dead_code, reason = "held for its drop")] Arc<OwnedSemaphorePermit>);
+pub struct Permit(#[expect(dead_code, reason = "held for its drop")] Arc<Place>);
+
+#[derive(Debug)]
+struct Place {
+    _taken: OwnedSemaphorePermit,
+    _counted: observe::Connection,
+}
 
 /// The smallest buffer that hyper admits; one that is no smaller than a header block holds it.
 const SMALLEST_BUFFER: usize = 8192;
@@ -105,9 +112,13 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
             }
         };
         if let Ok(permit) = Arc::clone(&places).try_acquire_owned() {
-            let permit = Permit(Arc::new(permit));
+            let counted = observe::Connection::opened();
+            let permit = Permit(Arc::new(Place { _taken: permit, _counted: counted }));
             tasks.spawn(connection(stream, router.clone(), limits.clone(), permit, stop.clone()));
-        } else if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
+            continue;
+        }
+        observe::refused();
+        if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
             tasks.spawn(refuse(stream, permit));
         }
     }

@@ -1,5 +1,12 @@
 -- Decided orders, and the units that confirmed ones hold. The first four bytes of a ticket are
 -- its round, so the tickets of a round are a range of its key.
+--
+-- `seq` keeps both tables in the order of their verdicts. Tickets and buyers come in random
+-- order: with the rows themselves in it, a round that outgrows the buffer pool reads and writes a
+-- page or more for every order. With short keys in it, that begins at twice the size: measured on
+-- a pool of 128 MB, at a million orders 0.04 pages read and 0.3 written an order, against 0.98
+-- and 1.2; at two million 0.9 and 1.1, against 1.6 and 1.6. A page of tickets by id pays for it
+-- with a look-up a row.
 
 CREATE TABLE IF NOT EXISTS orders (
     seq        BIGINT UNSIGNED  NOT NULL AUTO_INCREMENT PRIMARY KEY,

@@ -52,7 +52,10 @@ pub(crate) async fn events(
 async fn next(node: &Node, watch: &Watch) -> (Bytes, bool) {
     tokio::select! {
         biased;
-        shown = watch.changed() => (event(&shown), !shown.is_final),
+        shown = watch.changed() => {
+            node.sent(&shown);
+            (event(&shown), !shown.is_final)
+        }
         () = node.draining.cancelled() => {
             let after = reconnect_after(&node.settings).as_millis();
             (format!("retry: {after}\n\n").into(), false)

@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use tokio::time::MissedTickBehavior;
 
 use crate::hub::Hub;
+use crate::metric;
 use crate::present::Present;
 
 /// Tickets that a refresh reads before it tells the first of them.
@@ -42,7 +43,7 @@ pub(crate) async fn follow(log: Log, install: InstallId, hub: Arc<Hub>, missed: 
             }
             Err(error) => error,
         };
-        metrics::counter!("dibs_push_feed_failures_total").increment(1);
+        metric::feed_failed();
         tracing::warn!(%error, "the feed of outcomes failed; watched tickets are read meanwhile");
         tokio::time::sleep(wait.mul_f64(rand::random_range(0.5..1.0))).await;
         wait = (wait * 2).min(longest);
@@ -62,13 +63,16 @@ async fn listen(
                 works();
                 for outcome in outcomes.iter() {
                     if outcome.install == install {
-                        hub.tell(&outcome.ticket);
+                        metric::outcome(hub.bring(&outcome.ticket));
                     } else {
                         tracing::warn!(ticket = %outcome.ticket.id, "an outcome of another install was dropped");
                     }
                 }
             }
-            Ok(FeedEvent::Gap) => missed.notify_one(),
+            Ok(FeedEvent::Gap) => {
+                metric::feed_gap();
+                missed.notify_one();
+            }
             Err(error) => return error,
         }
     }
@@ -89,11 +93,11 @@ pub(crate) async fn refresh(
             _ = ticks.tick() => {}
             () = missed.notified() => {}
         }
-        metrics::gauge!("dibs_push_watched").set(hub.watched() as f64);
+        metric::watched(hub.watched());
         let undecided = hub.undecided();
         for part in undecided.chunks(AT_ONCE) {
             for ticket in present.read_all(part).await.into_iter().flatten() {
-                hub.tell(&ticket);
+                hub.bring(&ticket);
             }
         }
     }

@@ -26,17 +26,27 @@ struct Entry {
 }
 
 impl Hub {
-    /// Tells a ticket's watchers its state; those who have heard of this version or a higher
-    /// one are not disturbed.
+    /// Tells a ticket's watchers its state, as one of them has read it; those who have heard of
+    /// this version or a higher one are not disturbed.
     pub(crate) fn tell(&self, ticket: &Ticket) {
+        self.pass_on(ticket, Shown::new);
+    }
+
+    /// The same for a state that comes by itself to those who wait for it. Answers whether
+    /// anybody does.
+    pub(crate) fn bring(&self, ticket: &Ticket) -> bool {
+        self.pass_on(ticket, Shown::awaited)
+    }
+
+    fn pass_on(&self, ticket: &Ticket, show: impl Fn(&Ticket) -> Shown) -> bool {
         if !self.entries.contains_key(&ticket.id) {
-            return;
+            return false;
         }
-        let shown = Arc::new(Shown::new(ticket));
-        let Some((watchers, newest)) = self.take_in(shown) else { return };
+        let Some((watchers, newest)) = self.take_in(Arc::new(show(ticket))) else { return false };
         for watcher in watchers {
             watcher.offer(&newest);
         }
+        true
     }
 
     /// Leaves the table's lock with copies, so that nobody is woken under it.

@@ -10,6 +10,7 @@ mod events;
 mod feed;
 mod hub;
 mod lookup;
+mod metric;
 mod node;
 mod poll;
 mod present;
@@ -55,6 +56,7 @@ impl Push {
     /// Starts the role's tasks; needs a tokio runtime. When `stop` fires they end, and
     /// WebSockets that were not drained are dropped.
     pub fn start(seams: Seams, keys: Keys, settings: Settings, stop: &CancellationToken) -> Self {
+        metric::describe();
         let (log, install) = (seams.log.clone(), seams.ledger.install());
         let node = Arc::new(Node::start(seams, keys, settings, stop.child_token()));
         let (hub, present) = (node.hub.clone(), node.present.clone());

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::http::HeaderMap;
 use futures_util::future::join_all;
+use store::stage;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -46,7 +47,7 @@ impl Node {
         let tasks = TaskTracker::new();
         let Seams { gate, log, ledger } = seams;
         let install = ledger.install();
-        let lookup = Arc::new(Lookup::new(gate.clone(), ledger, settings.ledger_within));
+        let lookup = Arc::new(Lookup::new(gate.clone(), ledger));
         let reader = Reader::start(lookup.clone(), &settings, &tasks, &ended);
         let repair = Repair::new(log, install, settings.resend_after, tasks.clone());
         Self {
@@ -113,6 +114,13 @@ impl Node {
             });
             join_all(reads).await;
         });
+    }
+
+    /// Notes that a version has left for somebody who waited for it.
+    pub(crate) fn sent(&self, shown: &Shown) {
+        if let Some(granted_at) = shown.awaited_since {
+            stage::sent(shown.id, granted_at, self.present.gate.now());
+        }
     }
 
     /// When a polling client should ask again: later when the readers are busy.

@@ -56,7 +56,7 @@ async fn held(
         }
     };
     tokio::select! {
-        () = news => {}
+        () = news => node.sent(&newest),
         () = tokio::time::sleep_until(until) => {}
         () = node.draining.cancelled() => {}
     }

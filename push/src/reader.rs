@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::lookup::{Asked, Doubt, Lookup, Reading};
+use crate::metric;
 use crate::settings::Settings;
 
 /// The most tickets in one call of a store.
@@ -153,7 +154,7 @@ async fn ask_gate(
             Err(silence) => doubtful.try_send((Doubt { asked, silence }, answer)),
         };
         if let Err(refused) = refused {
-            metrics::counter!("dibs_push_ledger_reads_total", "result" => "busy").increment(1);
+            metric::ledger_busy();
             let (_, answer) = refused.into_inner();
             let _ = answer.send(Err(Busy));
         }

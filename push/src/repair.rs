@@ -11,6 +11,8 @@ use store::log::Log;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
+use crate::metric;
+
 /// Tickets that are remembered as published lately. At the bound some are forgotten early and
 /// may be published more often, which changes nothing but the work.
 const REMEMBERED: u64 = 100_000;
@@ -58,14 +60,11 @@ impl Repair {
         let (log, ticket) = (self.log.clone(), order.ticket);
         self.tasks.spawn(async move {
             let published = tokio::time::timeout(PUBLISH, log.publish(Arc::new(batch))).await;
-            let result = match published {
-                Ok(Ok(())) => {
-                    tracing::debug!(%ticket, "the order of an unknown ticket was published again");
-                    "published"
-                }
-                Ok(Err(_)) | Err(_) => "failed",
-            };
-            metrics::counter!("dibs_push_repairs_total", "result" => result).increment(1);
+            let published = matches!(published, Ok(Ok(())));
+            if published {
+                tracing::debug!(%ticket, "the order of an unknown ticket was published again");
+            }
+            metric::repaired(published);
             drop(permit);
         });
     }

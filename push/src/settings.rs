@@ -35,8 +35,6 @@ pub struct Settings {
     pub ledger_queue: usize,
     /// Calls of the ledger in flight, kept low so that reads never starve the worker.
     pub ledger_calls: usize,
-    /// How long one call of the ledger may take.
-    pub ledger_within: Duration,
     /// How long one read may take in all; after that the stores have given no answer.
     pub read_within: Duration,
     /// Over how long the farewells of a drain are spread.
@@ -64,7 +62,6 @@ impl Default for Settings {
             gate_queue: 10_000,
             ledger_queue: 2_000,
             ledger_calls: 2,
-            ledger_within: Duration::from_secs(2),
             read_within: Duration::from_secs(5),
             drain_over: Duration::from_secs(3),
             drain_within: Duration::from_secs(5),

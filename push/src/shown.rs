@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use sale::id::TicketId;
 use sale::ticket::Ticket;
+use sale::time::Timestamp;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 const HEAD: &str = r#"{"type":"ticket","ticket":"#;
@@ -14,6 +15,8 @@ pub(crate) struct Shown {
     pub(crate) id: TicketId,
     pub(crate) version: u32,
     pub(crate) is_final: bool,
+    /// When the ticket was granted, if this is the final result that somebody waited for.
+    pub(crate) awaited_since: Option<Timestamp>,
     frame: Utf8Bytes,
 }
 
@@ -23,8 +26,15 @@ impl Shown {
             id: ticket.id,
             version: ticket.state.version,
             is_final: ticket.state.status.is_final(),
+            awaited_since: None,
             frame: [HEAD, &ticket.to_json(), TAIL].concat().into(),
         }
+    }
+
+    /// The same for those who wait for it.
+    pub(crate) fn awaited(ticket: &Ticket) -> Self {
+        let shown = Self::new(ticket);
+        Self { awaited_since: shown.is_final.then_some(ticket.state.granted_at), ..shown }
     }
 
     /// The ticket as one JSON object.
@@ -45,7 +55,6 @@ mod tests {
     use sale::frame::ServerFrame;
     use sale::id::SaleId;
     use sale::ticket::TicketState;
-    use sale::time::Timestamp;
     use sale::units::Units;
 
     #[test]

@@ -10,6 +10,8 @@ mod engine;
 mod side;
 #[path = "differential/step.rs"]
 mod step;
+#[path = "differential/times.rs"]
+mod times;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -23,9 +25,9 @@ use store::gate::{Bounds, Gate};
 use side::Side;
 use step::Step;
 
-/// Batches are overdue all the time, and the outbox is full now and then.
+/// Batches are overdue all the time, and the outbox is full often.
 fn always_due() -> Bounds {
-    Bounds { outbox_most: 25, resend_after: Duration::ZERO, ..Bounds::default() }
+    Bounds { outbox_most: 8, resend_after: Duration::ZERO, ..Bounds::default() }
 }
 
 /// Nothing is overdue within a test.
@@ -107,9 +109,9 @@ fn a_gate_that_differs_by_one_order_is_told_apart_and_one_that_does_not_is_not()
     let open = |folder, bounds| runtime.block_on(local(folder, install, bounds));
     let first = open(&folders[0], always_due());
     let same = open(&folders[1], always_due());
-    let other = open(&folders[2], Bounds { outbox_most: 24, ..always_due() });
+    let other = open(&folders[2], Bounds { outbox_most: 7, ..always_due() });
     tell_apart(&runtime, [&first, &same], 2).unwrap();
-    let found = tell_apart(&runtime, [&first, &other], 20);
+    let found = tell_apart(&runtime, [&first, &other], 50);
     assert!(matches!(found, Err(TestError::Fail(..))), "{found:?}");
     runtime.block_on(async { tokio::join!(first.close(), same.close(), other.close()) });
 }

@@ -172,7 +172,8 @@ impl Held {
         let age = self.oldest.map_or(Duration::ZERO, |oldest| now.since(oldest));
         metrics::gauge!("dibs_worker_outbox_orders").set(self.undecided as f64);
         metrics::gauge!("dibs_worker_outbox_oldest_seconds").set(age);
-        let units = |state, units| metrics::gauge!("dibs_worker_units", "state" => state).set(units);
+        let units =
+            |state, units| metrics::gauge!("dibs_worker_units", "state" => state).set(units);
         units("available", self.available as f64);
         units("pending", self.pending as f64);
         units("confirmed", self.confirmed as f64);

@@ -9,3 +9,4 @@ mod public;
 mod refusals;
 mod shop;
 mod side_by_side;
+mod slow_gate;

@@ -19,6 +19,7 @@ use sale::token::TokenKeys;
 use serde_json::{Value, json};
 use store::clock;
 use store::gate::local::LocalGate;
+use store::gate::redis::{self, RedisGate};
 use store::gate::{Gate, Settlement, Slot, local};
 use store::ledger::sqlite::SqliteLedger;
 use store::ledger::{DeadlineFrom, Decision, Ledger};
@@ -47,6 +48,8 @@ pub(crate) struct Shop {
 pub(crate) struct Layout {
     pub(crate) settings: Settings,
     pub(crate) gate: local::Settings,
+    /// A gate in Redis instead of the local one.
+    pub(crate) redis: Option<redis::Address>,
     pub(crate) guests: bool,
     pub(crate) origins: Vec<Origin>,
 }
@@ -54,7 +57,13 @@ pub(crate) struct Layout {
 impl Default for Layout {
     fn default() -> Self {
         let settings = Settings { refresh_gap: Duration::ZERO, ..Settings::default() };
-        Self { settings, gate: local::Settings::default(), guests: true, origins: vec![] }
+        Self {
+            settings,
+            gate: local::Settings::default(),
+            redis: None,
+            guests: true,
+            origins: vec![],
+        }
     }
 }
 
@@ -94,8 +103,16 @@ impl Shop {
         let ledger = SqliteLedger::open(&folder.path().join("ledger.db")).await.unwrap();
         let ledger = Ledger::Sqlite(ledger);
         let install = ledger.install();
-        let gate = folder.path().join("gate.db");
-        let gate = Gate::Local(LocalGate::open(&gate, install, layout.gate).await.unwrap());
+        let gate = match layout.redis {
+            Some(address) => {
+                let gate = RedisGate::open(&address, None, install, layout.gate.bounds).await;
+                Gate::Redis(gate.unwrap())
+            }
+            None => {
+                let file = folder.path().join("gate.db");
+                Gate::Local(LocalGate::open(&file, install, layout.gate).await.unwrap())
+            }
+        };
         let seams = Seams { gate, log: Log::Local(LocalLog::new()), ledger };
         let secrets = Secrets::parse(SECRET).unwrap();
         let tokens = Arc::new(TokenKeys::new(install, secrets.sealing(), secrets.retired()));

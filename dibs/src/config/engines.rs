@@ -65,7 +65,7 @@ pub enum Mix {
         ledger: Choice<mysql::Address>,
     },
     /// Every process reaches them, and none keeps anything on disk.
-    Remote(Servers),
+    Remote(Box<Servers>),
 }
 
 /// A server for each seam.
@@ -94,7 +94,7 @@ impl Choices {
         let mix = match (self.gate, self.log, self.ledger, self.log_admin) {
             (Choice::Local, Choice::Local, ledger, _) => Mix::Local { ledger },
             (Choice::At(gate), Choice::At(log), Choice::At(ledger), Some(log_admin)) => {
-                Mix::Remote(Servers { gate, log, log_admin, ledger })
+                Mix::Remote(Box::new(Servers { gate, log, log_admin, ledger }))
             }
             (Choice::Local, Choice::At(_), _, _) => {
                 return Err("log is in Pulsar and gate is local, but both are local or neither \

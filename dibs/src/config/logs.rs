@@ -21,9 +21,10 @@ section! {
 pub struct LogLevel(String);
 
 impl LogLevel {
-    /// The filter.
+    /// The filter. Pulsar's client would log each of its attempts; what comes of them is logged
+    /// by who asked for it.
     pub fn filter(&self) -> EnvFilter {
-        EnvFilter::new(&self.0)
+        EnvFilter::new(format!("pulsar=off,{}", self.0))
     }
 }
 

@@ -38,7 +38,7 @@ const DONE: &str = "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
 async fn a_claim_that_may_have_arrived_is_not_sent_again() {
     let (first, mut to_first) = listener("").await;
     let (second, mut to_second) = listener("").await;
-    let door = Door::before(&[first, second], &[nobody().await]).await;
+    let door = Door::before(&[first, second], &[nobody()]).await;
     let claim = Client::new().post(format!("{}/v1/sales/cups/tickets", door.base));
     let answer = claim.body("{}").send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
@@ -53,7 +53,7 @@ async fn a_claim_that_may_have_arrived_is_not_sent_again() {
 #[ignore = "needs nginx: ./test brings it"]
 async fn a_container_that_is_gone_is_passed_over() {
     let (there, _told) = listener(DONE).await;
-    let door = Door::before(&[nobody().await, there], &[nobody().await, there]).await;
+    let door = Door::before(&[nobody(), there], &[nobody(), there]).await;
     for path in ["/v1/sales/cups/tickets", "/v1/tickets/x"] {
         for _ in 0..4 {
             let claim = Client::new().post(format!("{}{path}", door.base)).body("{}");
@@ -65,7 +65,7 @@ async fn a_container_that_is_gone_is_passed_over() {
 #[tokio::test]
 #[ignore = "needs nginx: ./test brings it"]
 async fn where_nobody_is_left_the_door_says_when_to_come_back() {
-    let door = Door::before(&[nobody().await], &[nobody().await]).await;
+    let door = Door::before(&[nobody()], &[nobody()]).await;
     for path in ["/", "/v1/sales", "/v1/tickets/x"] {
         let answer = Client::new().get(format!("{}{path}", door.base)).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);

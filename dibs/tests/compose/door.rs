@@ -1,15 +1,16 @@
 //! The front door: a real nginx, with the configuration that compose.yaml mounts.
 
 use std::fs::{File, Permissions};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
+use crate::dice;
 use crate::file::{Compose, text};
 use crate::harness::eventually;
 
@@ -27,8 +28,8 @@ fn nginx() -> String {
 }
 
 /// An address of this machine that nobody listens on.
-pub(crate) async fn nobody() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap().local_addr().unwrap()
+pub(crate) fn nobody() -> SocketAddr {
+    dice::address().parse().unwrap()
 }
 
 impl Door {
@@ -37,7 +38,7 @@ impl Door {
         let service = &Compose::read().services["door"];
         assert_eq!(service.command[0], "nginx");
         let (file, _) = service.volumes[0].split_once(":/etc/nginx/nginx.conf").unwrap();
-        let listen = nobody().await;
+        let listen = nobody();
 
         let folder = tempfile::tempdir().unwrap();
         // Its workers give up the rights of root.

@@ -68,9 +68,10 @@ fn only_the_door_is_reached_from_outside_and_it_reaches_no_engine() {
     }
     let beside = |name: &str| {
         let networks = &compose.services[name].networks;
-        let other = compose.services.iter().filter(|(_, other)| {
-            other.networks.iter().any(|network| networks.contains(network))
-        });
+        let other = compose
+            .services
+            .iter()
+            .filter(|(_, other)| other.networks.iter().any(|network| networks.contains(network)));
         other.map(|(name, _)| name.as_str()).collect::<BTreeSet<_>>()
     };
     assert_eq!(beside("door"), BTreeSet::from(["api", "door", "push"]));

@@ -116,7 +116,8 @@ impl Market {
         for stall in stalls {
             claims[0].open_sale(stall.id(), stall.stock(), stall.limit()).await;
         }
-        let bases = |servers: &[&Server]| servers.iter().map(|server| server.base.clone()).collect();
+        let bases =
+            |servers: &[&Server]| servers.iter().map(|server| server.base.clone()).collect();
         Arc::new(Self {
             http: claims[0].http.clone(),
             doors: (bases(claims), bases(reads)),

@@ -24,7 +24,7 @@ async fn orders_wait_for_a_worker_and_are_sent_again_and_each_is_decided_once() 
         assert!(pending.contains(r#""status":"pending""#), "{pending}");
     }
     eventually("batches are sent again", async || {
-        (api.gauge("dibs_batches_sent_again_total").await >= 10.0).then_some(())
+        (api.gauge("dibs_api_batches_sent_again_total").await >= 10.0).then_some(())
     })
     .await;
     assert_eq!(api.sale("cups").await["held"], ORDERS);

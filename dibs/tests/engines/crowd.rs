@@ -67,8 +67,7 @@ fn claim(n: u32) -> Claim {
 
 /// Sends the claims of these buyers, many at a time.
 async fn all(clicks: Vec<(u32, &Server)>) -> Vec<(u32, Answer)> {
-    let sent = clicks
-        .into_iter()
-        .map(|(n, api)| async move { (n, claim(n).send(api).await.unwrap()) });
+    let sent =
+        clicks.into_iter().map(|(n, api)| async move { (n, claim(n).send(api).await.unwrap()) });
     stream::iter(sent).buffer_unordered(100).collect().await
 }

@@ -26,8 +26,8 @@ async fn stock_goes_up_and_down_a_sale_is_closed_and_its_winners_are_listed() {
 
     let restock = async |key: &str, units: i32| -> Value {
         // Each key twice, at either api: it counts once.
-        let [first, second] = [there, here]
-            .map(|api| api.patch("cups", Some(key), json!({ "restock": units })));
+        let [first, second] =
+            [there, here].map(|api| api.patch("cups", Some(key), json!({ "restock": units })));
         let first: Value = first.await.json().await.unwrap();
         let second: Value = second.await.json().await.unwrap();
         assert_eq!(first["applied"], second["applied"]);

@@ -65,6 +65,7 @@ async fn without_the_gate_claims_are_told_to_come_back_and_what_was_decided_is_r
     gate.cut();
     let first = api.claim_one("cups", "late").await;
     assert_eq!(first.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(first.headers().contains_key("retry-after"), "{first:?}");
     eventually("claims are refused at once", async || {
         let answer = Claim::of("cups", "late").send(api).await.unwrap();
         assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{answer:?}");

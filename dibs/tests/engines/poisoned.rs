@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::deployment::{Crew, Deployment};
 use crate::harness::claimer::{Claim, Owed};
-use crate::harness::eventually;
+use crate::harness::{Server, eventually};
 use crate::install::{Install, Sql};
 
 const POISON: &str = "CREATE TRIGGER poison BEFORE INSERT ON orders FOR EACH ROW \
@@ -68,7 +68,7 @@ async fn orders_that_fail_delay_nobody_are_parked_and_an_operator_decides_what_b
     deployment.check_figures("cups").await;
 }
 
-async fn parked(api: &crate::harness::Server) -> Value {
+async fn parked(api: &Server) -> Value {
     api.admin(Method::GET, "parked", None).await.1
 }
 

@@ -55,11 +55,13 @@ fn stages(process: &Server) -> Vec<Value> {
 /// process, until its result is sent.
 async fn check_trace(deployment: &Deployment, owed: &Owed) {
     let granted = stages(deployment.api());
-    let named = granted.iter().find(|event| event["ticket"] == owed.id && event["batch"].is_string());
+    let named =
+        granted.iter().find(|event| event["ticket"] == owed.id && event["batch"].is_string());
     let batch = named.unwrap_or_else(|| panic!("{owed:?} is not in {granted:?}"))["batch"].clone();
     let passed = async |process: &Server, key: &str, id: &Value, stage: &str| {
         eventually(&format!("{id} is {stage}"), async || {
-            let event = stages(process).into_iter().find(|it| it[key] == *id && it["stage"] == stage)?;
+            let event =
+                stages(process).into_iter().find(|it| it[key] == *id && it["stage"] == stage)?;
             assert!(event["since_grant_ms"].is_u64(), "{event}");
             Some(())
         })
@@ -81,8 +83,11 @@ async fn check_measures(deployment: &Deployment) {
         assert!(value >= least, "{series} is {value}:\n{}", process.metrics().await);
     };
     assert_eq!(api.gauge("dibs_stage_seconds_count{stage=\"granted\"}").await, tickets);
+    assert_eq!(api.gauge("dibs_api_grant_size_sum").await, tickets);
     at_least(api, "dibs_stage_seconds_count{stage=\"published\"}", tickets).await;
     at_least(worker, "dibs_stage_seconds_count{stage=\"consumed\"}", tickets).await;
     at_least(worker, "dibs_stage_seconds_count{stage=\"committed\"}", tickets).await;
+    at_least(worker, "dibs_worker_decide_size_sum", tickets).await;
+    at_least(worker, "dibs_worker_decide_seconds_count", 1.0).await;
     assert_eq!(push.gauge("dibs_stage_seconds_count{stage=\"sent\"}").await, tickets);
 }

@@ -133,10 +133,7 @@ impl Server {
             let line = tokio::time::timeout(PATIENCE, lines.next_line()).await;
             match line.expect("it should have said that it runs").unwrap() {
                 Some(line) => greeting.push_str(&format!("{line}\n")),
-                None => panic!(
-                    "dibs ended before it was running: {}",
-                    std::fs::read_to_string(place.log()).unwrap_or_default()
-                ),
+                None => died(&place),
             }
         }
         let address = |before: &str, after: &str| {
@@ -146,18 +143,16 @@ impl Server {
         let base = address("is running: ", "/\n").unwrap_or_default();
         let ops = address("health", "/readyz").unwrap();
         let http = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
-        let server = Self { child, place, role, settings, greeting, base, ops, reader: None, http };
-        server.until_ready().await;
-        server
+        tokio::select! {
+            () = ready(&http, &ops) => {}
+            _ = child.wait() => died(&place),
+        }
+        Self { child, place, role, settings, greeting, base, ops, reader: None, http }
     }
 
     /// Waits until `/readyz` says yes.
     pub(crate) async fn until_ready(&self) {
-        eventually("the server is ready", async || {
-            let answer = self.http.get(format!("{}/readyz", self.ops)).send().await;
-            answer.is_ok_and(|answer| answer.status() == StatusCode::OK).then_some(())
-        })
-        .await;
+        ready(&self.http, &self.ops).await;
     }
 
     /// Has tickets read by another process from now on.
@@ -279,6 +274,19 @@ impl Drop for Server {
             eprintln!("the server's log:\n{}", self.log());
         }
     }
+}
+
+async fn ready(http: &reqwest::Client, ops: &str) {
+    eventually("the server is ready", async || {
+        let answer = http.get(format!("{ops}/readyz")).send().await;
+        answer.is_ok_and(|answer| answer.status() == StatusCode::OK).then_some(())
+    })
+    .await;
+}
+
+fn died(place: &Place) -> ! {
+    let log = std::fs::read_to_string(place.log()).unwrap_or_default();
+    panic!("dibs ended before it was ready: {log}")
 }
 
 fn owned(settings: &[Setting<'_>]) -> Vec<(String, String)> {

@@ -15,6 +15,7 @@ use super::farewell::farewell;
 use super::upgrade::Socket;
 use crate::access::Viewer;
 use crate::drain::{farewell_after, reconnect_after};
+use crate::metric;
 use crate::node::Node;
 use crate::shown::Shown;
 use crate::watch::Watch;
@@ -83,8 +84,7 @@ impl Connection {
             End::Closed => None,
             End::Gone => return,
         };
-        let label = code.map_or("peer".into(), |code| code.number().to_string());
-        metrics::counter!("dibs_push_closes_total", "code" => label).increment(1);
+        metric::closed(code.map(CloseCode::number));
         let Self { node, socket, watch, .. } = self;
         drop(watch);
         Box::pin(farewell(socket, code, node.settings.close_within)).await;
@@ -124,7 +124,11 @@ impl Connection {
             Event::Message(Some(Ok(message))) => self.heard(message).await,
             Event::Message(Some(Err(error))) => Err(end_after(&error)),
             Event::Message(None) => Err(End::Closed),
-            Event::Changed(shown) => self.send(Message::Text(shown.frame())).await,
+            Event::Changed(shown) => {
+                self.send(Message::Text(shown.frame())).await?;
+                self.node.sent(&shown);
+                Ok(())
+            }
             Event::Time => self.time().await,
             Event::Drain => {
                 self.drain_at = Some(Instant::now() + farewell_after(&self.node.settings));

@@ -17,6 +17,7 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use super::connection::Connection;
 use super::farewell::farewell;
+use crate::metric;
 use crate::node::Node;
 
 /// The stream of frames over an upgraded connection.
@@ -68,7 +69,7 @@ async fn live(node: Arc<Node>, on_upgrade: OnUpgrade, room: Option<OwnedSemaphor
     let io = TokioIo::new(upgraded);
     let socket = Socket::from_raw_socket(io, Role::Server, Some(config())).await;
     if room.is_some() {
-        let _open = Open::count();
+        let _counted = metric::Socket::opened();
         Connection::new(node, socket).run().await;
     } else {
         let within = node.settings.close_within;
@@ -83,22 +84,6 @@ fn config() -> WebSocketConfig {
         .max_write_buffer_size(WRITE_BUFFER)
         .max_message_size(Some(LONGEST_FRAME))
         .max_frame_size(Some(LONGEST_FRAME))
-}
-
-/// Counts an open WebSocket as long as it lives.
-struct Open;
-
-impl Open {
-    fn count() -> Self {
-        metrics::gauge!("dibs_push_sockets").increment(1);
-        Self
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        metrics::gauge!("dibs_push_sockets").decrement(1);
-    }
 }
 
 /// A client's half of the handshake (RFC 6455), as far as it matters.

@@ -1,21 +1,21 @@
-//! One of the two gates, with what the history knows of it. What it answers is brought into a
-//! form that is the same on both sides if the gates are alike.
+//! One of the two gates, with what the history knows of it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use proptest::sample::Index;
 use sale::grant::{Answer, Claim};
 use sale::id::{BatchId, BuyerId, RequestId, RoundId, SaleId, Salt, TicketId};
-use sale::order::{Batch, OrderV1};
+use sale::order::Batch;
 use sale::status::Status;
-use sale::terms::{Restock, Terms, Window};
+use sale::terms::{Restock, Terms};
 use sale::ticket::TicketState;
 use sale::time::Timestamp;
 use sale::units::Units;
 use store::gate::{Decided, Figures, Gate, GateError, Settlement, Slot, Snapshot};
 
 use super::step::{Ask, Named, Step, Verdict};
+use super::times::{Times, origin};
 
 /// What a call answered; a round that is not loaded is an answer too.
 type Answered<T> = Result<T, RoundId>;
@@ -52,7 +52,7 @@ pub(crate) struct Side {
     terms: Terms,
     incarnation: u32,
     tickets: Vec<Claim>,
-    granted_at: HashMap<TicketId, Timestamp>,
+    times: Times,
     undecided: Vec<Decided>,
     decided: Vec<Decided>,
     /// The grants of the batches in the outbox.
@@ -60,7 +60,6 @@ pub(crate) struct Side {
     restocks: Vec<(String, i32)>,
     /// What a rebuild is made of.
     remembered: Vec<Settlement>,
-    windows: Vec<(Window, (i64, i64))>,
 }
 
 fn answered<T>(result: Result<T, GateError>) -> Answered<T> {
@@ -72,18 +71,8 @@ fn answered<T>(result: Result<T, GateError>) -> Answered<T> {
     })
 }
 
-/// The moment that every grant is moved to.
-fn origin() -> Timestamp {
-    Timestamp::from_millis(1_767_323_000_000).unwrap()
-}
-
-fn hours(from: Timestamp, hours: i64) -> Timestamp {
-    Timestamp::from_millis(from.millis() + hours * 3_600_000).unwrap()
-}
-
-fn window((opens, closes): (i64, i64), now: Timestamp) -> Window {
-    Window::new(hours(now, opens), hours(now, closes)).unwrap()
-}
+/// A window around the gate's clock.
+const OPEN: (i64, i64) = (-1, 1);
 
 /// The id of the batch of one step, on both sides.
 pub(crate) fn batch(round: RoundId, step: usize) -> BatchId {
@@ -106,8 +95,8 @@ fn buyer(n: u8) -> BuyerId {
 
 impl Side {
     pub(crate) fn new(gate: Gate, round: RoundId) -> Self {
-        let open = (-1, 1);
-        let window = window(open, gate.now());
+        let mut times = Times::default();
+        let window = times.window(OPEN, gate.now());
         let sale = SaleId::new("s").unwrap();
         let limit = Units::new(3).unwrap();
         Self {
@@ -115,13 +104,12 @@ impl Side {
             terms: Terms { sale, round, limit, window, closed: false, version: 1 },
             incarnation: 0,
             tickets: Vec::new(),
-            granted_at: HashMap::new(),
+            times,
             undecided: Vec::new(),
             decided: Vec::new(),
             outbox: BTreeMap::new(),
             restocks: Vec::new(),
             remembered: Vec::new(),
-            windows: vec![(window, open)],
         }
     }
 
@@ -164,7 +152,7 @@ impl Side {
 
     /// Keeps a ticket in mind, granted at this time.
     fn note(&mut self, claim: Claim, granted_at: Timestamp) {
-        self.granted_at.insert(claim.ticket, granted_at);
+        self.times.granted_at.insert(claim.ticket, granted_at);
         self.tickets.retain(|known| known.ticket != claim.ticket);
         self.tickets.push(claim);
     }
@@ -180,9 +168,9 @@ impl Side {
         }
         self.undecided.extend(grants.batch.as_deref().map(Decided::from));
         self.outbox.extend(grants.batch.as_deref().map(|batch| (batch.id, grants.now)));
-        let batch = grants.batch.map(|batch| self.timeless_batch(&batch));
+        let batch = grants.batch.map(|batch| self.times.batch(&batch));
         let answers = claims.iter().zip(&grants.answers);
-        let answers = answers.map(|(claim, answer)| self.timeless_answer(claim, answer)).collect();
+        let answers = answers.map(|(claim, answer)| self.times.answer(claim, answer)).collect();
         Ok(Said::Answers(answers, batch))
     }
 
@@ -202,13 +190,13 @@ impl Side {
             Ok(index) => index.get(&self.tickets).clone(),
             Err(ask) => {
                 let claim = self.claim_of(ask);
-                if !self.granted_at.contains_key(&claim.ticket) {
+                if !self.times.granted_at.contains_key(&claim.ticket) {
                     self.note(claim.clone(), self.gate.now());
                 }
                 self.tickets.iter().find(|known| known.ticket == claim.ticket)?.clone()
             }
         };
-        let granted_at = self.granted_at[&claim.ticket];
+        let granted_at = self.times.granted_at[&claim.ticket];
         let later = granted_at.plus(Duration::from_millis(verdict.version.into()));
         let state = TicketState {
             units: claim.units,
@@ -250,8 +238,7 @@ impl Side {
         closed: bool,
         limit: u64,
     ) -> Answered<Said> {
-        let window = window(hours, self.gate.now());
-        self.windows.push((window, hours));
+        let window = self.times.window(hours, self.gate.now());
         let version = if newer { self.terms.version + 1 } else { self.terms.version };
         let limit = Units::new(limit).unwrap();
         let terms = Terms { limit, window, closed, version, ..self.terms.clone() };
@@ -276,7 +263,7 @@ impl Side {
     async fn states(&self, tickets: Vec<(TicketId, BuyerId)>) -> Answered<Said> {
         let states = answered(self.gate.read(self.slot(), &tickets).await)?;
         let timeless = |(state, (ticket, _)): (Option<TicketState>, &(TicketId, _))| {
-            state.map(|state| self.timeless(*ticket, &state))
+            state.map(|state| self.times.state(*ticket, &state))
         };
         Ok(Said::States(states.into_iter().zip(&tickets).map(timeless).collect()))
     }
@@ -287,7 +274,7 @@ impl Side {
         if most < 1_000 {
             return Ok(Said::Some(batches.len()));
         }
-        let batches = batches.iter().map(|batch| (batch.id, self.timeless_batch(batch)));
+        let batches = batches.iter().map(|batch| (batch.id, self.times.batch(batch)));
         Ok(Said::Batches(batches.collect()))
     }
 
@@ -308,9 +295,7 @@ impl Side {
     }
 
     async fn warm(&mut self, available: i64) -> Answered<Said> {
-        let open = (-1, 1);
-        let window = window(open, self.gate.now());
-        self.windows.push((window, open));
+        let window = self.times.window(OPEN, self.gate.now());
         let terms = Terms { window, closed: false, ..self.terms.clone() };
         let snapshot = Snapshot {
             terms: terms.clone(),
@@ -330,46 +315,10 @@ impl Side {
 
     async fn figures(&self) -> Answered<Figures> {
         let mut figures = answered(self.gate.figures(self.slot()).await)?;
-        let given = self.windows.iter().find(|(given, _)| *given == figures.terms.window);
-        figures.terms.window = window(given.expect("a window that was given").1, origin());
+        figures.terms.window = self.times.relative(figures.terms.window);
         assert_eq!(figures.oldest, self.outbox.values().min().copied());
         figures.oldest = figures.oldest.map(|_| origin());
         figures.oldest = figures.oldest.map(|_| origin());
         Ok(figures)
-    }
-
-    /// The state with its times moved, so that the grant is at the origin.
-    fn timeless(&self, ticket: TicketId, state: &TicketState) -> TicketState {
-        assert_eq!(state.granted_at, self.granted_at[&ticket], "of {ticket}");
-        let decided_at = state.decided_at.map(|at| origin().plus(at.since(state.granted_at)));
-        TicketState { granted_at: origin(), decided_at, ..*state }
-    }
-
-    fn timeless_answer(&self, claim: &Claim, answer: &Answer) -> Answer {
-        let of_claim = |state| self.timeless(claim.ticket, state);
-        match answer {
-            Answer::Granted(state) => Answer::Granted(of_claim(state)),
-            Answer::Standing(state) => Answer::Standing(of_claim(state)),
-            Answer::UnitsDiffer(state) => Answer::UnitsDiffer(of_claim(state)),
-            Answer::LimitReached(held) => {
-                let held =
-                    held.iter().map(|(ticket, state)| (*ticket, self.timeless(*ticket, state)));
-                Answer::LimitReached(held.collect())
-            }
-            Answer::NotOpen
-            | Answer::Closed
-            | Answer::SoldOut
-            | Answer::TooFewLeft(_)
-            | Answer::OutboxFull => answer.clone(),
-        }
-    }
-
-    fn timeless_batch(&self, batch: &Batch) -> Batch {
-        let order = |order: &OrderV1| {
-            let granted_at = self.timeless(order.ticket, &order.pending()).granted_at;
-            OrderV1 { granted_at, ..order.clone() }
-        };
-        let orders = batch.orders().iter().map(order).collect();
-        Batch::new(batch.install, batch.id, batch.sequence, orders).unwrap()
     }
 }

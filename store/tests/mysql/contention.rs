@@ -106,14 +106,15 @@ pub(crate) async fn a_deadlock_is_tried_again(server: Server) {
     let rows: Vec<String> = (0..1_000).map(|n| format!("({n})")).collect();
     sql.execute(&*format!("INSERT INTO ballast VALUES {}", rows.join(","))).await.unwrap();
     hold(&mut sql, sales[1].round).await;
-    let deciding = tokio::spawn({
-        let (ledger, orders) = (fresh.ledger.clone(), orders.clone());
-        async move { ledger.decide(&orders, &deadline(), at(2_000)).await }
-    });
-    somebody_waits(&fresh.database, &mut observer).await;
-    hold(&mut sql, sales[0].round).await;
-    sql.execute("COMMIT").await.unwrap();
-    let decided = deciding.await.unwrap().unwrap();
+    let interfering = async {
+        somebody_waits(&fresh.database, &mut observer).await;
+        hold(&mut sql, sales[0].round).await;
+        sql.execute("COMMIT").await.unwrap();
+    };
+    let deadline = deadline();
+    let deciding = fresh.ledger.decide(&orders, &deadline, at(2_000));
+    let (decided, ()) = tokio::join!(deciding, interfering);
+    let decided = decided.unwrap();
     let confirmed = statuses(&decided).into_iter().filter(|status| *status == Status::Confirmed);
     assert_eq!(confirmed.count(), 20);
     for sale in &sales {
@@ -198,13 +199,13 @@ pub(crate) async fn connections_killed_in_the_middle_leave_all_or_nothing(server
     let orders = crowd(&sale, 5_000);
     let mut cut = 0;
     for (n, batch) in orders.chunks(250).enumerate() {
-        let deciding = tokio::spawn({
-            let (ledger, batch) = (fresh.ledger.clone(), batch.to_vec());
-            async move { ledger.decide(&batch, &deadline(), at(2_000)).await }
-        });
-        sleep(Duration::from_millis(2 * n as u64)).await;
-        kill_everybody(&fresh.database).await;
-        let decided = deciding.await.unwrap();
+        let killing = async {
+            sleep(Duration::from_millis(2 * n as u64)).await;
+            kill_everybody(&fresh.database).await;
+        };
+        let deadline = deadline();
+        let deciding = fresh.ledger.decide(batch, &deadline, at(2_000));
+        let (decided, ()) = tokio::join!(deciding, killing);
         assert!(matches!(decided, Ok(_) | Err(LedgerError::Unavailable(_))), "{decided:?}");
         if decided.is_err() {
             cut += 1;
@@ -214,7 +215,7 @@ pub(crate) async fn connections_killed_in_the_middle_leave_all_or_nothing(server
         let stands = all_or_nothing(&reader, batch).await;
         assert!(stands || decided.is_err(), "what was answered stands");
         let again = loop {
-            if let Ok(again) = fresh.ledger.decide(batch, &deadline(), at(3_000)).await {
+            if let Ok(again) = fresh.ledger.decide(batch, &deadline, at(3_000)).await {
                 break again;
             }
         };

@@ -37,7 +37,7 @@ impl Server {
     }
 }
 
-/// A database; it goes with the value, also when a test fails.
+/// A database; it goes with the value, also when a test fails, and a user of its name with it.
 pub(crate) struct Database {
     pub(crate) server: Server,
     pub(crate) name: String,
@@ -88,6 +88,7 @@ impl Drop for Database {
         let dropping = async move {
             let mut sql = server.sql().await;
             sql.execute(&*format!("DROP DATABASE IF EXISTS {name}")).await.unwrap();
+            sql.execute(&*format!("DROP USER IF EXISTS {name}@'%'")).await.unwrap();
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let thread = std::thread::spawn(move || runtime.block_on(dropping));

@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use sale::grant::{Answer, Claim};
 use sale::status::{Move, Reason};
+use sale::terms::Restock;
 use sale::ticket::TicketState;
 use store::gate::{Bounds, Gate, GateError, Slot};
 use tokio::task::JoinSet;
 
 use super::contract::{self, Round, fresh_batch};
 use super::engine::Place;
-use super::{nothing_is_warm, refusal};
+use super::opening::refusal;
 use server::Server;
 
 /// On disk before it is answered.
@@ -135,6 +136,23 @@ impl Sixty {
         let second = self.round.grant(&[self.round.claim("b0", "another", 1)]).await.answers;
         assert!(matches!(second[0], Answer::LimitReached(_)), "{second:?}");
         assert_eq!(self.round.audit().await.available, 40);
+    }
+}
+
+/// A round that is not there is never "sold out", whatever was there before.
+async fn nothing_is_warm(round: &Round) {
+    let claims = [round.claim("ada", "", 1)];
+    let (gate, slot) = (&round.gate, round.slot);
+    let answers = [
+        gate.grant(slot, fresh_batch(), &claims).await.map(drop),
+        gate.settle(slot, &[], &[]).await,
+        gate.read(slot, &[(claims[0].ticket, claims[0].buyer.clone())]).await.map(drop),
+        gate.resend(slot, 10).await.map(drop),
+        gate.figures(slot).await.map(drop),
+        gate.restock(slot, "k", &Restock::new(1).unwrap()).await.map(drop),
+    ];
+    for answer in answers {
+        assert!(matches!(answer, Err(GateError::NotWarm(id)) if id == slot.round), "{answer:?}");
     }
 }
 

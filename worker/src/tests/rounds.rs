@@ -244,7 +244,12 @@ async fn a_missed_verdict_is_brought_while_other_orders_are_on_their_way() {
     let bench = Bench::new().await;
     let sale = bench.sale("lamp", 10).await;
     let missed = bench.grant(&sale, &buyers(3)).await;
-    bench.seams.gate.settle(Slot::first(sale.round), &[], &[Decided::from(&*missed)]).await.unwrap();
+    bench
+        .seams
+        .gate
+        .settle(Slot::first(sale.round), &[], &[Decided::from(&*missed)])
+        .await
+        .unwrap();
     let now = bench.seams.gate.now();
     let deadline = DeadlineFrom { reachable_since: now };
     bench.seams.ledger.decide(missed.orders(), &deadline, now).await.unwrap();

@@ -1,6 +1,7 @@
 //! Calls of the scripts on a slot.
 
 use std::collections::HashMap;
+use std::num::NonZero;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use redis::{Cmd, Value};
@@ -50,7 +51,7 @@ impl Caller {
         let keys = self.keys.of(slot);
         for _ in 0..2 {
             let arguments = call.arguments(&keys, self.install, self.parts.of(slot));
-            let mut reply = self.run(link, call.script, arguments).await?;
+            let mut reply = self.run(link, call.script, &arguments).await?;
             match reply.refusal().map_err(Fault::from)? {
                 None => return Ok(reply),
                 Some(Refusal::Parts(parts)) => self.parts.remember(slot, parts),
@@ -72,7 +73,7 @@ impl Caller {
         &self,
         link: &Link,
         script: &Script,
-        arguments: Arguments,
+        arguments: &Arguments<'_>,
     ) -> Result<Fields, Fault> {
         let reply = link.query::<Value>(&arguments.of("EVALSHA", &script.hash)).await;
         let reply = match reply {
@@ -95,17 +96,21 @@ pub(super) fn other_install(slot: Slot) -> GateError {
 }
 
 /// KEYS and ARGV of a call.
-pub(super) struct Arguments {
+pub(super) struct Arguments<'a> {
     pub(super) keys: Vec<String>,
-    pub(super) args: Vec<Vec<u8>>,
+    /// Those that `slot.lua` names: install, parts, places.
+    pub(super) head: [Vec<u8>; 3],
+    /// Those that the script names itself.
+    pub(super) args: &'a [Vec<u8>],
 }
 
-impl Arguments {
+impl Arguments<'_> {
     fn of(&self, command: &str, script: &str) -> Cmd {
-        let bytes = script.len() + self.args.iter().map(Vec::len).sum::<usize>();
-        let mut call = Cmd::with_capacity(3 + self.keys.len() + self.args.len(), bytes);
+        let args = self.head.iter().chain(self.args);
+        let bytes = script.len() + args.clone().map(Vec::len).sum::<usize>();
+        let mut call = Cmd::with_capacity(6 + self.keys.len() + self.args.len(), bytes);
         call.arg(command).arg(script).arg(self.keys.len()).arg(&self.keys);
-        for arg in &self.args {
+        for arg in args {
             call.arg(arg.as_slice());
         }
         call
@@ -113,13 +118,13 @@ impl Arguments {
 }
 
 impl Call<'_> {
-    fn arguments(&self, slot: &SlotKeys, install: InstallId, parts: u16) -> Arguments {
+    fn arguments(&self, slot: &SlotKeys, install: InstallId, parts: NonZero<u16>) -> Arguments<'_> {
         let mut keys: Vec<_> = slot.head().collect();
         let mut places = Vec::new();
         let told = match &self.records {
             Records::None => String::new(),
             Records::All => {
-                keys.extend((0..parts).map(|part| slot.records(part)));
+                keys.extend((0..parts.get()).map(|part| slot.records(part)));
                 parts.to_string()
             }
             Records::Of(buyers) => {
@@ -135,21 +140,26 @@ impl Call<'_> {
                 parts.to_string()
             }
         };
-        let head = [install.to_string().into_bytes(), told.into_bytes(), places];
-        Arguments { keys, args: head.into_iter().chain(self.args.iter().cloned()).collect() }
+        let head = [text(install), told.into_bytes(), places];
+        Arguments { keys, head, args: &self.args }
     }
 }
 
-/// The number of parts of the slots that have more than one.
+/// A number or an id as an argument of a script.
+pub(super) fn text(number: impl ToString) -> Vec<u8> {
+    number.to_string().into_bytes()
+}
+
+/// The number of parts of the slots that turned out to have more than one.
 #[derive(Default)]
-pub(super) struct Parts(Mutex<HashMap<Slot, u16>>);
+pub(super) struct Parts(Mutex<HashMap<Slot, NonZero<u16>>>);
 
 impl Parts {
-    fn of(&self, slot: Slot) -> u16 {
-        self.locked().get(&slot).copied().unwrap_or(1)
+    fn of(&self, slot: Slot) -> NonZero<u16> {
+        self.locked().get(&slot).copied().unwrap_or(NonZero::<u16>::MIN)
     }
 
-    fn remember(&self, slot: Slot, parts: u16) {
+    fn remember(&self, slot: Slot, parts: NonZero<u16>) {
         let mut known = self.locked();
         if known.len() >= REMEMBERED {
             known.clear();
@@ -161,7 +171,7 @@ impl Parts {
         self.locked().remove(&slot);
     }
 
-    fn locked(&self) -> MutexGuard<'_, HashMap<Slot, u16>> {
+    fn locked(&self) -> MutexGuard<'_, HashMap<Slot, NonZero<u16>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

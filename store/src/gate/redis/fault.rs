@@ -96,12 +96,17 @@ fn advice(error: &RedisError) -> &'static str {
         Some("NOAUTH") => "Redis wants a password: give user:password@ in the gate's address",
         Some("NOPERM") => {
             "the user needs more rights in Redis: ACL SETUSER <user> ~<prefix>:* \
-                           +@all -@dangerous +info"
+             +@all -@dangerous +info"
         }
         Some("MOVED" | "ASK" | "CLUSTERDOWN" | "CROSSSLOT") => {
             "this Redis is a node of a cluster: name a Redis that stands alone"
         }
         Some("MASTERDOWN") => "this Redis is a replica without its primary: name the primary",
+        Some("ERR")
+            if error.detail().is_some_and(|detail| detail.starts_with("unknown command")) =>
+        {
+            "this Redis lacks a command that Dibs needs: allow scripts, INFO and TIME in it"
+        }
         Some(_) => "Redis refuses",
         None if is_certificate(error) => {
             "the certificate of Redis is not trusted: name the file of its root in engines_ca"

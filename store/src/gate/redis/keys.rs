@@ -1,5 +1,7 @@
 //! The names of keys. All keys of a slot carry one hash tag, so that a script touches one slot.
 
+use std::num::NonZero;
+
 use sale::id::BuyerId;
 
 use crate::gate::Slot;
@@ -61,19 +63,20 @@ impl SlotKeys {
 }
 
 /// How many parts the records of a round get that may have so many winners.
-pub(super) fn parts_for(winners: u64) -> u16 {
+pub(super) fn parts_for(winners: u64) -> NonZero<u16> {
     let parts = winners.div_ceil(PART).clamp(1, MOST_PARTS);
-    u16::try_from(parts).expect("the most parts are few")
+    let parts = u16::try_from(parts).ok().and_then(NonZero::new);
+    parts.expect("there are 1 to the most parts")
 }
 
 /// The part that a buyer's record is in. Records lie in Redis across upgrades, so this never
 /// changes.
-pub(super) fn part_of(buyer: &BuyerId, parts: u16) -> u16 {
-    if parts == 1 {
+pub(super) fn part_of(buyer: &BuyerId, parts: NonZero<u16>) -> u16 {
+    if parts.get() == 1 {
         return 0;
     }
     let [a, b, c, d, ..] = *blake3::hash(buyer.as_str().as_bytes()).as_bytes();
-    let part = u32::from_be_bytes([a, b, c, d]) % u32::from(parts);
+    let part = u32::from_be_bytes([a, b, c, d]) % NonZero::<u32>::from(parts);
     u16::try_from(part).expect("it is below the number of parts")
 }
 
@@ -92,7 +95,8 @@ mod tests {
 
     #[test]
     fn a_buyer_stays_in_his_part_for_ever() {
-        let part = |buyer, parts| part_of(&BuyerId::new(buyer).unwrap(), parts);
+        let part =
+            |buyer, parts| part_of(&BuyerId::new(buyer).unwrap(), NonZero::new(parts).unwrap());
         assert_eq!(
             [part("ada", 1), part("ada", 7), part("bob", 7), part("ada", 1024)],
             [0, 3, 4, 239]
@@ -101,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_part_is_meant_for_a_bounded_number_of_winners() {
-        let parts = [0, 1, 100_000, 100_001, 1_000_000, u64::MAX].map(parts_for);
+        let parts = [0, 1, 100_000, 100_001, 1_000_000, u64::MAX].map(|n| parts_for(n).get());
         assert_eq!(parts, [1, 1, 1, 2, 10, 1024]);
     }
 }

@@ -30,7 +30,7 @@ use sale::time::Timestamp;
 use super::{Bounds, Decided, Figures, GateError, Grants, Settlement, Slot, Snapshot};
 use crate::open::OpenError;
 pub use address::Address;
-use call::{Arguments, Call, Caller, Records};
+use call::{Arguments, Call, Caller, Records, text};
 use clock::Clock;
 use fault::Fault;
 use keys::Keys;
@@ -206,14 +206,16 @@ impl RedisGate {
         Ok(self.try_grant().await?)
     }
 
-    /// Runs the script of a grant where there is no round. Redis refuses it there too when it
-    /// takes no writes, and forgets no script that it is not given again.
+    /// Runs the script of a grant where there is no round. A Redis that takes no writes refuses
+    /// it there too, and one that forgot its scripts gets this one again.
     async fn try_grant(&self) -> Result<(), Fault> {
         let Inner { caller, claims, .. } = &*self.0;
-        let keys = caller.keys.of_probe().head().collect();
-        let shared = [text(caller.install), text(1), vec![]];
-        let args = shared.into_iter().chain(self.grant_args(BatchId([0; 16]), &[])).collect();
-        caller.run(claims, &script::GRANT, Arguments { keys, args }).await.map(drop)
+        let arguments = Arguments {
+            keys: caller.keys.of_probe().head().collect(),
+            head: [text(caller.install), text(1), vec![]],
+            args: &self.grant_args(BatchId([0; 16]), &[]),
+        };
+        caller.run(claims, &script::GRANT, &arguments).await.map(drop)
     }
 
     /// Ends the gate. What was answered is in Redis, and the connections end with the last clone.
@@ -222,11 +224,6 @@ impl RedisGate {
     async fn call(&self, call: &Call<'_>) -> Result<Fields, GateError> {
         self.0.caller.call(&self.0.rest, call).await
     }
-}
-
-/// A number as an argument of a script.
-fn text(number: impl ToString) -> Vec<u8> {
-    number.to_string().into_bytes()
 }
 
 /// What grant.lua answered, and the batch that it put into the outbox.

@@ -10,6 +10,7 @@ use super::address::Address;
 use super::fault::Fault;
 use super::keys::Keys;
 use super::link::Link;
+use super::reply::Unreadable;
 use crate::open::OpenError;
 
 /// The oldest Redis whose scripts can say what they may do when memory is full.
@@ -65,7 +66,7 @@ fn check(info: &str) -> Result<(), String> {
 pub(super) async fn time(link: &Link) -> Result<Timestamp, Fault> {
     let (seconds, micros) = link.query::<(i64, i64)>(&cmd("TIME")).await?;
     let at = Timestamp::from_millis(seconds * 1000 + micros / 1000);
-    Ok(at.map_err(|_| super::reply::Unreadable("time"))?)
+    Ok(at.map_err(|_| Unreadable("time"))?)
 }
 
 /// Marks the Redis as this install's, or says that it is another one's.
@@ -80,7 +81,8 @@ pub(super) async fn mark(
     let before = link.query::<Option<String>>(&command).await?;
     Ok(match before {
         Some(other) if other != own => Err(format!(
-            "these keys belong to another install, {other} (see the key {marker}): use another              Redis, database or prefix"
+            "these keys belong to another install, {other} (see the key {marker}): use another \
+             Redis, database or prefix"
         )),
         Some(_) | None => Ok(()),
     })

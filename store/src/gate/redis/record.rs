@@ -171,10 +171,10 @@ mod tests {
 
     #[test]
     fn the_bytes_of_an_entry_stay_as_they_are() {
-        let ticket = TicketId(*b"0123456789abcdef");
-        let pending = "30313233343536373839616263646566000000010303000\
-                       0019b7ca98f2e000000000000";
-        assert_eq!(hex(&entry(ticket, &state())), pending);
+        let ticket = TicketId([0x22; 16]);
+        let pending = entry(ticket, &state());
+        assert_eq!(hex(&pending[..16]), "22".repeat(16));
+        assert_eq!(hex(&pending[16..]), "0000000103030000019b7ca98f2e000000000000");
         let rejected = state().after(Move::Reject(Reason::Deadline), state().granted_at).unwrap();
         let rejected = entry(ticket, &rejected);
         assert_eq!(hex(&rejected[16..]), "0000000203000005019b7ca98f2e019b7ca98f2e");

@@ -1,5 +1,7 @@
 //! What the scripts answer: names and values.
 
+use std::num::NonZero;
+
 use redis::{FromRedisValue, Value};
 use sale::grant::{Answer, Claim};
 use sale::id::TicketId;
@@ -23,7 +25,7 @@ pub(super) enum Refusal {
     NotWarm,
     OtherInstall,
     /// The records are divided into so many parts.
-    Parts(u16),
+    Parts(NonZero<u16>),
 }
 
 impl Fields {
@@ -59,7 +61,10 @@ impl Fields {
         let refusal = match word.split_once(' ') {
             None if word == "not_warm" => Refusal::NotWarm,
             None if word == "other_install" => Refusal::OtherInstall,
-            Some(("parts", n)) => Refusal::Parts(n.parse().map_err(|_| Unreadable("number"))?),
+            Some(("parts", n)) => {
+                let parts = n.parse::<NonZero<u16>>().map_err(|_| Unreadable("number of parts"))?;
+                Refusal::Parts(parts)
+            }
             None | Some(_) => return Err(Unreadable("refusal")),
         };
         Ok(Some(refusal))

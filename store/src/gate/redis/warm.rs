@@ -8,7 +8,7 @@ use redis::{Pipeline, pipe};
 use sale::id::{BuyerId, InstallId};
 use sale::terms::Terms;
 
-use super::call::{Arguments, Caller, other_install};
+use super::call::{Arguments, Caller, other_install, text};
 use super::fault::Fault;
 use super::keys::{SlotKeys, part_of, parts_for};
 use super::link::Link;
@@ -27,12 +27,12 @@ const PIECE: usize = 8_000;
 const FIELDS: usize = 500;
 
 /// Names and values.
-type Fields<'a> = Vec<(&'a [u8], Vec<u8>)>;
+type Pairs<'a> = Vec<(&'a [u8], Vec<u8>)>;
 
 /// A hash of the copy.
 struct Hash<'a> {
     key: String,
-    fields: Fields<'a>,
+    fields: Pairs<'a>,
 }
 
 impl Caller {
@@ -47,7 +47,15 @@ impl Caller {
                 link.pipeline(&hash.write(piece)).await?;
             }
         }
-        let mut reply = self.run(link, &WARM, self.go_live(&live, &hashes)).await?;
+        let records = (0..).map(|part| live.records(part));
+        let copied = hashes.iter().map(|hash| hash.key.clone());
+        let sizes: Vec<_> = hashes.iter().map(|hash| text(hash.fields.len())).collect();
+        let arguments = Arguments {
+            keys: live.head().chain(records).take(hashes.len()).chain(copied).collect(),
+            head: [text(self.install), vec![], vec![]],
+            args: &sizes,
+        };
+        let mut reply = self.run(link, &WARM, &arguments).await?;
         match reply.refusal().map_err(Fault::from)? {
             None | Some(Refusal::NotWarm | Refusal::Parts(_)) => {}
             Some(Refusal::OtherInstall) => return Err(other_install(slot)),
@@ -60,15 +68,6 @@ impl Caller {
                 slot.round
             ))),
         }
-    }
-
-    fn go_live(&self, live: &SlotKeys, hashes: &[Hash<'_>]) -> Arguments {
-        let records = (0..).map(|part| live.records(part));
-        let keys = live.head().chain(records).take(hashes.len());
-        let keys = keys.chain(hashes.iter().map(|hash| hash.key.clone())).collect();
-        let sizes = hashes.iter().map(|hash| hash.fields.len().to_string().into_bytes());
-        let head = [self.install.to_string().into_bytes(), vec![], vec![]];
-        Arguments { keys, args: head.into_iter().chain(sizes).collect() }
     }
 }
 
@@ -110,18 +109,18 @@ fn hashes<'a>(snapshot: &'a Snapshot, install: InstallId, copy: &SlotKeys) -> Ve
     let restocks = snapshot.restocks.iter().map(|(key, applied)| (key.as_str(), *applied));
 
     let mut fields = vec![texts(terms), texts(counts), texts(restocks), vec![], vec![]];
-    let mut divided = vec![Vec::new(); usize::from(parts)];
+    let mut divided = vec![Vec::new(); usize::from(parts.get())];
     for (buyer, record) in records {
         let part = usize::from(part_of(buyer, parts));
         divided[part].push((buyer.as_str().as_bytes(), record));
     }
     fields.extend(divided);
-    let keys = copy.head().chain((0..parts).map(|part| copy.records(part)));
+    let keys = copy.head().chain((0..parts.get()).map(|part| copy.records(part)));
     keys.zip(fields).map(|(key, fields)| Hash { key, fields }).collect()
 }
 
 /// Fields whose values are texts or numbers.
-fn texts<'a, T: ToString>(fields: impl IntoIterator<Item = (&'a str, T)>) -> Fields<'a> {
+fn texts<'a, T: ToString>(fields: impl IntoIterator<Item = (&'a str, T)>) -> Pairs<'a> {
     let texts = |(name, value): (&'a str, T)| (name.as_bytes(), value.to_string().into_bytes());
     fields.into_iter().map(texts).collect()
 }

@@ -79,8 +79,7 @@ impl Admin {
         path: &str,
         body: Option<(&'static str, String)>,
     ) -> Result<Answer, OpenError> {
-        let base = self.base.as_str().trim_end_matches('/');
-        let address = format!("{base}/admin/v2/{path}");
+        let address = format!("{}/admin/v2/{path}", self.base.as_str().trim_end_matches('/'));
         let this = self.clone();
         let blocking = move || this.send(&method, address, body.as_ref());
         let answer = tokio::task::spawn_blocking(blocking)
@@ -109,12 +108,22 @@ impl Admin {
                 }
                 None => self.agent.run(request.body(())?)?,
             };
-            match location(&response) {
+            match self.elsewhere(&response) {
                 Some(elsewhere) if sent_on < SENT_ON => address = elsewhere,
                 Some(_) | None => return answer(response),
             }
             sent_on += 1;
         }
+    }
+
+    /// Where the call is to be sent on to. Never from https to http: it carries the token.
+    fn elsewhere(&self, response: &Response<ureq::Body>) -> Option<String> {
+        if !response.status().is_redirection() {
+            return None;
+        }
+        let location = response.headers().get(header::LOCATION)?.to_str().ok()?;
+        let elsewhere = self.base.join(location).ok()?;
+        (elsewhere.scheme() == self.base.scheme()).then(|| elsewhere.into())
     }
 
     /// Keeps the answers that the caller can do something about.
@@ -175,13 +184,6 @@ impl Answer {
     }
 }
 
-fn location(response: &Response<ureq::Body>) -> Option<String> {
-    if !response.status().is_redirection() {
-        return None;
-    }
-    Some(response.headers().get(header::LOCATION)?.to_str().ok()?.to_owned())
-}
-
 fn answer(mut response: Response<ureq::Body>) -> Result<Answer, ureq::Error> {
     let body = response.body_mut().read_to_string()?;
     Ok(Answer { status: response.status().as_u16(), body })
@@ -207,4 +209,65 @@ fn roots(ca: &Path) -> Result<RootCerts, OpenError> {
         certificates.push(Certificate::from_der(&system).to_owned());
     }
     Ok(RootCerts::new_with_certs(&certificates))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::thread;
+
+    use serde_json::json;
+
+    use super::*;
+
+    /// Answers one call each, and hands back what it was sent.
+    fn broker(answer: String) -> (String, thread::JoinHandle<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let served = thread::spawn(move || {
+            let (mut call, _) = listener.accept().unwrap();
+            let mut received = Vec::new();
+            while !received.ends_with(b"7") {
+                let mut part = [0; 1024];
+                let read = call.read(&mut part).unwrap();
+                received.extend_from_slice(&part[..read]);
+            }
+            call.write_all(answer.as_bytes()).unwrap();
+            String::from_utf8(received).unwrap()
+        });
+        (address, served)
+    }
+
+    async fn put(base: &str) -> Answer {
+        let address = Address::parse("pulsar://:t0ken@localhost").unwrap();
+        let admin = Admin::new(&Url::parse(base).unwrap(), &address, None).unwrap();
+        admin.put("namespaces/public/dibs", json!(7)).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_call_is_sent_on_to_the_broker_that_is_named_with_body_and_token() {
+        let (owner, owned) = broker("HTTP/1.1 204 No Content\r\n\r\n".to_owned());
+        let (other, sent_on) = broker(format!(
+            "HTTP/1.1 307 Temporary Redirect\r\nLocation: {owner}/admin/v2/there\r\n\
+             Content-Length: 0\r\n\r\n"
+        ));
+        assert!(put(&other).await.is_done());
+        assert!(sent_on.join().unwrap().starts_with("PUT /admin/v2/namespaces/public/dibs "));
+        let owned = owned.join().unwrap();
+        assert!(owned.starts_with("PUT /admin/v2/there "), "{owned}");
+        assert!(owned.to_lowercase().contains("authorization: bearer t0ken"), "{owned}");
+        assert!(owned.ends_with("\r\n\r\n7"), "{owned}");
+    }
+
+    #[tokio::test]
+    async fn a_call_is_not_sent_on_to_another_scheme() {
+        let (base, sent_on) = broker(
+            "HTTP/1.1 307 Temporary Redirect\r\nLocation: ftp://elsewhere/\r\n\
+             Content-Length: 0\r\n\r\n"
+                .to_owned(),
+        );
+        assert_eq!(put(&base).await.status, 307);
+        sent_on.join().unwrap();
+    }
 }

@@ -17,7 +17,7 @@ pub(super) type Client = Pulsar<TokioExecutor>;
 /// taken; a batch stays in the outbox and comes again when it is overdue.
 pub(super) const IN_FLIGHT: usize = 256;
 
-/// To connect, look up and set up. Longer than the client's own tries take.
+/// To connect, look up and set up, with the client's own tries.
 const SET_UP: Duration = Duration::from_secs(12);
 
 /// Connects a client.

@@ -114,20 +114,16 @@ impl<'a> Namespace<'a> {
     async fn partitions(&self) -> Result<u32, OpenError> {
         let orders = self.partitioned(ORDERS).await?;
         let properties = orders.properties.unwrap_or_default();
-        match properties.get(INSTALL) {
-            Some(install) if *install == self.install.to_string() && orders.partitions > 0 => {
-                Ok(orders.partitions)
-            }
-            Some(install) if *install != self.install.to_string() => {
-                Err(OpenError::Refused(format!(
-                    "the namespace {} of Pulsar belongs to another install of Dibs (another ledger): \
-                 name one of its own in the log's address",
-                    self.name
-                )))
-            }
-            Some(_) | None => {
+        match properties.get(INSTALL).map(|install| *install == self.install.to_string()) {
+            Some(true) if orders.partitions > 0 => Ok(orders.partitions),
+            Some(true) | None => {
                 Err(self.refused("its topic orders was not made by Dibs; delete it, and"))
             }
+            Some(false) => Err(OpenError::Refused(format!(
+                "the namespace {} of Pulsar belongs to another install of Dibs (another ledger): \
+                 name one of its own in the log's address",
+                self.name
+            ))),
         }
     }
 

@@ -7,10 +7,12 @@ use sale::id::BuyerId;
 use sale::record::Record;
 use sale::status::{Move, Reason, Status};
 use sale::terms::Window;
-use store::gate::{Gate, Slot};
+use store::gate::Gate;
 use tokio::task::JoinSet;
 
-use super::{Round, fresh_batch, granted, snapshot};
+use super::{Round, fresh_batch, granted};
+
+const MS: Duration = Duration::from_millis(1);
 
 /// A grant takes the units, stands in the record and lies in the outbox, all at once.
 pub(crate) async fn a_grant_is_stock_record_and_outbox_in_one(gate: Gate) {
@@ -231,25 +233,24 @@ pub(crate) async fn any_text_names_a_buyer(gate: Gate) {
 /// Whether a claim is early or late is decided by the time that the answer carries, to the
 /// millisecond: from `opens_at` on, before `closes_at`.
 pub(crate) async fn the_clock_of_the_call_decides_the_window(gate: Gate) {
-    let mut snapshot = snapshot(&gate, 1_000_000, 1);
-    let slot = Slot::first(snapshot.terms.round);
-    let start = gate.now();
-    let (opens, closes) =
-        (start.plus(Duration::from_millis(30)), start.plus(Duration::from_millis(60)));
-    snapshot.terms.window = Window::new(opens, closes).unwrap();
-    assert!(gate.warm(snapshot).await.unwrap());
-    let round = Round { gate, slot, stock: 1_000_000 };
-    let mut late = false;
-    for n in 0.. {
-        let grants = round.grant(&[round.claim(&format!("b{n}"), "", 1)]).await;
-        let early = grants.now < opens;
-        late |= grants.now >= closes;
-        let answer = &grants.answers[0];
-        assert_eq!(*answer == Answer::NotOpen, early, "{answer:?} at {}", grants.now);
-        assert_eq!(*answer == Answer::Closed, late, "{answer:?} at {}", grants.now);
-        assert_eq!(matches!(answer, Answer::Granted(_)), !early && !late, "{answer:?}");
-        if late {
-            break;
+    let round = Round::warm(&gate, 1_000_000, 1).await;
+    let mut terms = round.figures().await.terms;
+    // Of so many windows the calls meet some at the very millisecond of their edges.
+    for n in 0..20 {
+        let (opens, closes) = (gate.now().plus(2 * MS), gate.now().plus(5 * MS));
+        terms.window = Window::new(opens, closes).unwrap();
+        terms.version += 1;
+        gate.set_terms(terms.clone()).await.unwrap();
+        for m in 0.. {
+            let grants = round.grant(&[round.claim(&format!("b{n}-{m}"), "", 1)]).await;
+            let (early, late) = (grants.now < opens, grants.now >= closes);
+            let answer = &grants.answers[0];
+            assert_eq!(*answer == Answer::NotOpen, early, "{answer:?} at {}", grants.now);
+            assert_eq!(*answer == Answer::Closed, late, "{answer:?} at {}", grants.now);
+            assert_eq!(matches!(answer, Answer::Granted(_)), !early && !late, "{answer:?}");
+            if late {
+                break;
+            }
         }
     }
     round.audit().await;
