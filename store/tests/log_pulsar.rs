@@ -8,6 +8,8 @@ mod broker;
 mod contract;
 #[path = "pulsar/opening.rs"]
 mod opening;
+#[path = "pulsar/tls.rs"]
+mod tls;
 
 use std::collections::HashSet;
 use std::time::Duration;

@@ -17,7 +17,7 @@ pub(crate) struct Namespace {
 }
 
 #[expect(clippy::disallowed_methods, reason = "tests read their engines' addresses themselves")]
-fn engine(variable: &str) -> String {
+pub(crate) fn engine(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| panic!("{variable} names the Pulsar to test with"))
 }
 

@@ -129,7 +129,7 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         if let Some(connection) = self.0.take() {
-            drop(connection);
+            drop(connection.detach());
         }
     }
 }

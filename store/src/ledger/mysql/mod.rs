@@ -46,7 +46,7 @@ const ROWS_A_STATEMENT: usize = 500;
 
 /// Times that a transaction is begun which others are in the way of. After the last it is not
 /// available, and the caller's own retry takes over.
-const TRIES: u32 = 1;
+const TRIES: u32 = 5;
 
 /// The longest pause before a transaction is begun again, for each time that it was.
 const PAUSE: Duration = Duration::from_millis(20);
