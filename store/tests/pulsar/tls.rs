@@ -26,7 +26,7 @@ fn choose_provider() {
 async fn what_is_carried_by_tls_comes_as_it_was_published() {
     choose_provider();
     let namespace = Namespace::missing();
-    let ca = PathBuf::from(engine("TEST_CA_FILE"));
+    let ca = PathBuf::from(engine("TEST_PULSAR_CA_FILE"));
     let (address, admin) = address(&namespace);
     migrate(&address, &admin, Some(&ca), INSTALL).await.unwrap();
     let log = PulsarLog::open(&address, &admin, Some(&ca), INSTALL).await.unwrap();
