@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use edge::serve;
 use edge::vital::vital;
 use store::Seams;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
@@ -46,8 +46,9 @@ pub struct Started {
 /// leaves nothing running.
 pub async fn start(config: &Config, roles: Roles) -> anyhow::Result<Running> {
     let ground = Ground::hold(config)?;
-    let page = roles.answer_buyers().then(|| bind("listen", config.serving.listen)).transpose()?;
-    let ops = bind("ops_listen", config.serving.ops_listen)?;
+    let page =
+        roles.answer_buyers().then(|| reserve("listen", config.serving.listen)).transpose()?;
+    let ops = listen("ops_listen", reserve("ops_listen", config.serving.ops_listen)?)?;
     let ops_address = ops.local_addr()?;
     let stops = Stops::default();
     let readiness = Arc::new(Readiness::default());
@@ -69,8 +70,9 @@ pub async fn start(config: &Config, roles: Roles) -> anyhow::Result<Running> {
     let crew = Crew::start(roles, config, &seams, &secrets.key, admin, &stops).await?;
 
     let served = TaskTracker::new();
-    let page_address = page.as_ref().map(TcpListener::local_addr).transpose()?;
-    if let Some(page) = page {
+    let page_address = page.as_ref().map(TcpSocket::local_addr).transpose()?;
+    // Not before: a proxy that is refused turns to another process at once.
+    if let Some(page) = page.map(|page| listen("listen", page)).transpose()? {
         let (router, limits) = (crew.router(), settings::connections(config));
         served.spawn(vital(
             &stops.broken,
@@ -104,8 +106,15 @@ async fn find_demo(config: &Config, seams: &Seams) -> anyhow::Result<Option<Demo
     }
 }
 
-fn bind(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
-    serve::listen(address).with_context(|| {
-        format!("cannot listen on {address}; choose another address by the setting {key}")
-    })
+fn reserve(key: &str, address: SocketAddr) -> anyhow::Result<TcpSocket> {
+    serve::reserve(address).with_context(|| taken(key, address))
+}
+
+fn listen(key: &str, reserved: TcpSocket) -> anyhow::Result<TcpListener> {
+    let address = reserved.local_addr()?;
+    serve::listen(reserved).with_context(|| taken(key, address))
+}
+
+fn taken(key: &str, address: SocketAddr) -> String {
+    format!("cannot listen on {address}; choose another address by the setting {key}")
 }

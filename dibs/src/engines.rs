@@ -15,7 +15,7 @@ use store::log::Log;
 use store::log::local::LocalLog;
 use store::log::pulsar::PulsarLog;
 use store::open::OpenError;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep};
 
 use crate::config::Config;
 use crate::config::engines::{Choice, Mix, Servers};
@@ -57,21 +57,20 @@ const TELL_EVERY: Duration = Duration::from_secs(5);
 
 impl Patience<'_> {
     /// Tries again and again to open an engine, until it is there, refuses, or the time is over.
+    /// An attempt has limits of its own, and is not cut off: it may be a migration in its middle.
     pub(crate) async fn open<T>(
         &self,
         seam: Seam,
         attempt: impl AsyncFn() -> Result<T, OpenError>,
     ) -> anyhow::Result<T> {
         let deadline = Instant::now() + self.within;
-        let mut why = "it did not answer".to_owned();
         let mut told: Option<Instant> = None;
         loop {
-            match timeout_at(deadline, attempt()).await {
-                Ok(Ok(opened)) => return Ok(opened),
-                Ok(Err(OpenError::Refused(why))) => anyhow::bail!("{}: {why}", seam.name()),
-                Ok(Err(OpenError::Unreachable(error))) => why = error,
-                Err(_) => {}
-            }
+            let why = match attempt().await {
+                Ok(opened) => return Ok(opened),
+                Err(OpenError::Refused(why)) => anyhow::bail!("{}: {why}", seam.name()),
+                Err(OpenError::Unreachable(why)) => why,
+            };
             if Instant::now() + PAUSE >= deadline {
                 let (seam, within) = (seam.name(), humantime::format_duration(self.within));
                 anyhow::bail!(

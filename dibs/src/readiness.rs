@@ -17,8 +17,8 @@ use crate::engines::Seam;
 /// Latches between the start, when nothing is ready, and the drain, when nothing is any more.
 #[derive(Default)]
 pub(crate) struct Readiness {
-    /// Engines that the start waits for.
-    awaited: Mutex<BTreeMap<Seam, Part>>,
+    /// The engine that the start waits for: one after the other.
+    awaited: Mutex<Option<(Seam, Part)>>,
     serving: RwLock<Option<Serving>>,
     draining: CancellationToken,
     /// Every role has done its work once.
@@ -74,7 +74,7 @@ impl Readiness {
     /// The start waits for an engine.
     pub(crate) fn awaits(&self, seam: Seam, why: &str) {
         let mut awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner);
-        awaited.insert(seam, Part { state: State::Failed, detail: Some(why.to_owned()) });
+        *awaited = Some((seam, Part { state: State::Failed, detail: Some(why.to_owned()) }));
     }
 
     /// The roles have started on these engines.
@@ -115,7 +115,7 @@ impl Readiness {
             }
             None => {
                 let awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner);
-                Report::none(Phase::Starting, awaited.clone())
+                Report::none(Phase::Starting, awaited.clone().into_iter().collect())
             }
         }
     }
@@ -268,6 +268,9 @@ mod tests {
         readiness.awaits(Seam::Ledger, "nobody answers");
         let awaited = json!({ "ledger": { "state": "failed", "detail": "nobody answers" } });
         assert_eq!(told(&readiness.report().await)["engines"], awaited);
+        readiness.awaits(Seam::Gate, "nobody answers");
+        let awaited = json!({ "gate": { "state": "failed", "detail": "nobody answers" } });
+        assert_eq!(told(&readiness.report().await)["engines"], awaited, "the ledger is there");
         readiness.drain();
         let draining = json!({ "ready": false, "phase": "draining", "engines": {}, "roles": {} });
         assert_eq!(told(&readiness.report().await), draining);

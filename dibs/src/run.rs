@@ -57,8 +57,13 @@ fn exit_code(done: anyhow::Result<()>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if reader_has_left(&error) => ExitCode::SUCCESS,
-        Err(error) => complain(&format!("{error:#}"), 1),
+        Err(error) => complain(&one_line(&format!("{error:#}")), 1),
     }
+}
+
+/// Libraries break the lines of some of their errors.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn complain(what: &impl Display, code: u8) -> ExitCode {

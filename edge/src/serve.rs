@@ -84,13 +84,18 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// and never reach us, and the second in which a sale opens brings them by the thousand.
 const BACKLOG: u32 = 4096;
 
-/// Listens on an address, with room for a crowd that arrives at once.
-pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+/// Takes an address, on which connections are refused until [`listen`].
+pub fn reserve(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // A restart need not wait for the connections of the last run to be forgotten.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
-    socket.listen(BACKLOG)
+    Ok(socket)
+}
+
+/// Listens there, with room for a crowd that arrives at once.
+pub fn listen(reserved: TcpSocket) -> io::Result<TcpListener> {
+    reserved.listen(BACKLOG)
 }
 
 /// Serves `router` until `stop` fires and all plain HTTP connections have done what they had in

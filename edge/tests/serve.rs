@@ -10,7 +10,7 @@ use axum::extract::Request;
 use axum::http::{Response, StatusCode};
 use axum::routing::{get, post};
 use bytes::Bytes;
-use edge::serve::{Limits, Permit, listen, serve};
+use edge::serve::{Limits, Permit, listen, reserve, serve};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -31,7 +31,11 @@ struct Server {
 
 impl Server {
     async fn start(router: Router, limits: Limits) -> Self {
-        Self::serve(listen(ANY).expect("a free port"), router, limits)
+        Self::serve(
+            listen(reserve(ANY).expect("a free port")).expect("nobody else's"),
+            router,
+            limits,
+        )
     }
 
     fn serve(listener: TcpListener, router: Router, limits: Limits) -> Self {
@@ -64,7 +68,7 @@ fn admitted() -> usize {
 
 #[tokio::test]
 async fn a_crowd_that_comes_before_the_first_is_accepted_is_known_to_the_last() {
-    let listener = listen(ANY).expect("a free port");
+    let listener = listen(reserve(ANY).expect("a free port")).expect("nobody else's");
     let address = listener.local_addr().expect("a bound listener");
     let mut crowd = Vec::new();
     for _ in 0..admitted() {

@@ -105,6 +105,7 @@ macro_rules! on {
                 entry:
                     who_may_not_enter_is_told_so_in_one_line_without_his_password,
                     where_nobody_answers_is_unreachable,
+                    who_is_locked_out_finds_the_ledger_away_and_no_order_fails,
                     a_password_is_proved_without_encryption_and_with_it,
                     a_certificate_is_verified_where_that_is_asked_for;
                 rows:
@@ -114,6 +115,7 @@ macro_rules! on {
                 contention:
                     two_ledgers_that_decide_the_same_orders_agree,
                     a_deadlock_is_tried_again,
+                    who_vanishes_in_a_transaction_does_not_hold_its_round_for_long,
                     while_a_round_is_held_nothing_of_it_is_decided_and_all_else_goes_on,
                     a_read_that_is_held_up_ends_in_time_and_the_next_one_is_right,
                     connections_killed_in_the_middle_leave_all_or_nothing,

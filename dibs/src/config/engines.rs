@@ -92,7 +92,11 @@ impl Choices {
     /// The mix that was chosen; the error is the sentence that refuses it.
     pub(super) fn together(self) -> Result<Engines, &'static str> {
         let mix = match (self.gate, self.log, self.ledger, self.log_admin) {
-            (Choice::Local, Choice::Local, ledger, _) => Mix::Local { ledger },
+            (Choice::Local, Choice::Local, ledger, None) => Mix::Local { ledger },
+            (Choice::Local, Choice::Local, _, Some(_)) => {
+                return Err("log_admin belongs to a log in Pulsar, and gate and log are local; \
+                            set gate and log to servers, or unset log_admin");
+            }
             (Choice::At(gate), Choice::At(log), Choice::At(ledger), Some(log_admin)) => {
                 Mix::Remote(Box::new(Servers { gate, log, log_admin, ledger }))
             }

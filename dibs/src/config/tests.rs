@@ -164,6 +164,7 @@ fn engines_that_do_not_go_together_are_refused_with_what_to_set() {
         (&[LOG, LOG_ADMIN, LEDGER], "set gate to a redis:// address, or log to local"),
         (&[GATE, LOG, LOG_ADMIN], "set ledger to a mysql:// address"),
         (&[GATE, LOG, LEDGER], "set log_admin to http://host:port"),
+        (&[LOG_ADMIN, LEDGER], "set gate and log to servers, or unset log_admin"),
     ] {
         let faults = faults("", mix, &[]);
         assert_eq!(faults.len(), 1, "{faults:?}");

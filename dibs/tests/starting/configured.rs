@@ -1,6 +1,13 @@
 //! What the configuration alone rules out, and servers that are away.
 
+use std::io::ErrorKind;
+use std::process::Stdio;
+
+use tokio::net::TcpStream;
+
 use crate::attempt::{PASSWORD, SERVING, engines, nobody, refused, run, settings};
+use crate::dice;
+use crate::harness::{Place, dibs, eventually};
 
 #[tokio::test]
 async fn a_role_without_the_shared_secret_does_not_start() {
@@ -40,6 +47,27 @@ async fn an_engine_that_nobody_answers_for_is_waited_for_and_then_named() {
         let line = refused(command, &settings(), 1).await;
         assert!(line.contains("the ledger was not reached within 1s"), "{line}");
     }
+}
+
+#[tokio::test]
+async fn buyers_are_refused_rather_than_kept_waiting_for_a_start() {
+    let (listen, ops, place) = (dice::address(), dice::address(), Place::new());
+    let mut settings = settings();
+    settings.extend([("listen", listen.clone()), ("ops_listen", ops.clone())]);
+    settings.push(("start_within", "1m".to_owned()));
+    let mut command = dibs(&place, ["api"]);
+    command.envs(
+        settings.iter().map(|(key, value)| (format!("DIBS_{}", key.to_ascii_uppercase()), value)),
+    );
+    let mut api = command.stderr(Stdio::null()).spawn().unwrap();
+    let readyz = format!("http://{ops}/readyz");
+    let status = eventually("it waits for its engines", async || {
+        Some(reqwest::get(&readyz).await.ok()?.status())
+    });
+    assert_eq!(status.await, 503);
+    let refused = TcpStream::connect(&listen).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+    assert!(api.try_wait().unwrap().is_none());
 }
 
 #[tokio::test]

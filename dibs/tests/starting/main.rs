@@ -5,6 +5,10 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+#[allow(dead_code, reason = "the crash tests use all of it")]
+#[path = "../crash/dice.rs"]
+mod dice;
+
 mod attempt;
 
 mod configured;

@@ -133,6 +133,18 @@ async fn a_wrong_password_is_refused_and_not_repeated() {
 
 #[tokio::test]
 #[ignore = "needs Redis, Pulsar and MySQL: ./test brings them"]
+async fn a_gate_that_is_no_redis_is_refused_in_one_line() {
+    let install = Install::migrated().await;
+    let mysql = url::Url::parse(&address(MYSQL)).unwrap();
+    let gate = format!("redis://{}:{}", mysql.host_str().unwrap(), mysql.port().unwrap());
+    for command in SERVING.into_iter().chain([&["migrate"][..]]) {
+        let line = refused_at_once(command, &install.with("gate", gate.clone())).await;
+        assert!(line.contains(&format!("gate: {gate}")), "{line}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Redis, Pulsar and MySQL: ./test brings them"]
 async fn a_namespace_that_is_not_there_is_refused() {
     let install = Install::migrated().await;
     let log = format!("{}/public/{}", address(PULSAR), unique());

@@ -6,9 +6,13 @@ use sale::order::OrderV1;
 use sale::status::Status;
 use sqlx::mysql::MySqlConnection;
 use sqlx::{Connection as _, Executor as _, Row as _};
+use store::ledger::mysql::{Address, MySqlLedger};
 use store::ledger::{Ledger, LedgerError};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 use crate::contract::{at, audit, create, crowd, deadline, state, statuses};
 use crate::database::{Database, Fresh, Server};
@@ -181,6 +185,61 @@ pub(crate) async fn a_read_that_is_held_up_ends_in_time_and_the_next_one_is_righ
     for _ in 0..20 {
         assert_eq!(fresh.ledger.read(&ids).await.unwrap(), expected);
     }
+    fresh.end().await;
+}
+
+/// A way to the server that can be cut without a word to either end.
+async fn way_to(server: Server, cut: CancellationToken) -> (u16, JoinSet<()>) {
+    let url = server.url();
+    let there = (url.host_str().unwrap().to_owned(), url.port().unwrap_or(3306));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut way = JoinSet::new();
+    way.spawn(async move {
+        let mut connections = JoinSet::new();
+        while let Ok((mut near, _)) = listener.accept().await {
+            let (there, cut) = (there.clone(), cut.clone());
+            connections.spawn(async move {
+                let mut far = TcpStream::connect(there).await.unwrap();
+                tokio::select! {
+                    _ = copy_bidirectional(&mut near, &mut far) => {}
+                    // Both stay open, until the test ends.
+                    () = cut.cancelled() => std::future::pending().await,
+                }
+            });
+        }
+    });
+    (port, way)
+}
+
+pub(crate) async fn who_vanishes_in_a_transaction_does_not_hold_its_round_for_long(server: Server) {
+    let fresh = Fresh::open(server).await;
+    let sale = create(&fresh.ledger, 10, 1).await;
+    let orders = crowd(&sale, 3);
+    let cut = CancellationToken::new();
+    let (port, _way) = way_to(server, cut.clone()).await;
+    let mut url = fresh.database.url();
+    url.set_host(Some("127.0.0.1")).unwrap();
+    url.set_port(Some(port)).unwrap();
+    let address = Address::parse(url.as_str()).unwrap();
+    let vanishing = Ledger::MySql(MySqlLedger::open(&address, None).await.unwrap());
+    let (mut sql, mut observer) = (fresh.database.sql().await, fresh.database.sql().await);
+    sql.execute("START TRANSACTION").await.unwrap();
+    hold(&mut sql, sale.round).await;
+    let interfering = async {
+        somebody_waits(&fresh.database, &mut observer).await;
+        cut.cancel();
+        // The lock goes to the one who cannot hear of it.
+        sql.execute("ROLLBACK").await.unwrap();
+        let again =
+            async { while fresh.ledger.decide(&orders, &deadline(), at(2_000)).await.is_err() {} };
+        timeout(GUARD, again).await.expect("the round is held by nobody who is there");
+    };
+    let deadline = deadline();
+    let deciding = vanishing.decide(&orders, &deadline, at(2_000));
+    let (decided, ()) = tokio::join!(deciding, interfering);
+    assert!(matches!(decided, Err(LedgerError::Unavailable(_))), "{decided:?}");
+    audit(&fresh.ledger, &sale).await;
     fresh.end().await;
 }
 

@@ -2,9 +2,11 @@ use std::path::PathBuf;
 
 use sqlx::Executor as _;
 use store::ledger::mysql::{Address, MySqlLedger, migrate};
+use store::ledger::{Ledger, LedgerError};
 use store::open::OpenError;
 use url::Url;
 
+use crate::contract::{at, create, crowd, deadline};
 use crate::database::{Database, Server};
 
 const PASSWORD: &str = "s3cret/wørd@";
@@ -106,4 +108,20 @@ pub(crate) async fn a_certificate_is_verified_where_that_is_asked_for(server: Se
         let why = one_line(enter(&url, None).await);
         assert!(why.contains("`engines_ca`"), "an unknown authority: {why}");
     }
+}
+
+pub(crate) async fn who_is_locked_out_finds_the_ledger_away_and_no_order_fails(server: Server) {
+    let database = Database::migrated(server).await;
+    let sale = create(&database.open().await.unwrap(), 10, 1).await;
+    user_of(&database, "").await;
+    let address = Address::parse(url_of(&database, "PREFERRED").as_str()).unwrap();
+    // It connects anew when it is used first.
+    let ledger = Ledger::MySql(MySqlLedger::open(&address, None).await.unwrap());
+    let mut sql = database.sql().await;
+    sql.execute(&*format!("ALTER USER {}@'%' ACCOUNT LOCK", database.name)).await.unwrap();
+    let decided = ledger.decide(&crowd(&sale, 3), &deadline(), at(2_000)).await;
+    assert!(matches!(decided, Err(LedgerError::Unavailable(_))), "{decided:?}");
+    sql.execute(&*format!("ALTER USER {}@'%' ACCOUNT UNLOCK", database.name)).await.unwrap();
+    assert_eq!(ledger.decide(&crowd(&sale, 3), &deadline(), at(2_000)).await.unwrap().len(), 3);
+    ledger.close().await;
 }

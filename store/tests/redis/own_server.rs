@@ -10,9 +10,11 @@ use sale::grant::{Answer, Claim};
 use sale::status::{Move, Reason};
 use sale::terms::Restock;
 use sale::ticket::TicketState;
+use sale::units::Units;
 use store::gate::{Bounds, Gate, GateError, Slot};
 use tokio::task::JoinSet;
 
+use super::connection;
 use super::contract::{self, Round, fresh_batch};
 use super::engine::Place;
 use super::opening::refusal;
@@ -342,5 +344,34 @@ async fn at_the_end_of_memory_nothing_is_granted_and_verdicts_still_enter() {
     server.command(&["CONFIG", "SET", "maxmemory", "0"]).await;
     round.granted(&late[0]).await;
     assert_eq!(round.audit().await.available, 8);
+    gate.close().await;
+}
+
+#[tokio::test]
+#[ignore = "needs a redis-server of its own: ./test brings it"]
+async fn a_round_that_finds_no_room_leaves_none_of_its_copy_behind() {
+    let server = Server::start(&[]);
+    let gate = open(&server).await;
+    let mut snapshot = contract::snapshot(&gate, 100_000, 1);
+    let round =
+        Round { gate: gate.clone(), slot: Slot::first(snapshot.terms.round), stock: 100_000 };
+    let pending = TicketState::pending(Units::ONE, gate.now());
+    for n in 0..60_000 {
+        let claim = round.claim(&format!("buyer {n}"), "", 1);
+        snapshot.tickets.push(round.verdict(&claim, &pending, Move::Confirm));
+    }
+    snapshot.available = 40_000;
+    let mut redis = connection(&server.url()).await;
+    let memory: String = redis::cmd("INFO").arg("memory").query_async(&mut redis).await.unwrap();
+    let used = memory.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap();
+    let room = used.trim().parse::<u64>().unwrap() + 4_000_000;
+    server.command(&["CONFIG", "SET", "maxmemory", &room.to_string()]).await;
+    let refused = gate.warm(snapshot.clone()).await;
+    assert!(matches!(refused, Err(GateError::Unavailable(_))), "{refused:?}");
+    let keys: u64 = redis::cmd("DBSIZE").query_async(&mut redis).await.unwrap();
+    assert_eq!(keys, 1, "the marker of the install");
+    server.command(&["CONFIG", "SET", "maxmemory", "0"]).await;
+    assert!(gate.warm(snapshot).await.unwrap());
+    assert_eq!(round.audit().await.available, 40_000);
     gate.close().await;
 }

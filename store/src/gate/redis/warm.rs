@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use redis::{Pipeline, pipe};
+use redis::{Pipeline, Value, cmd, pipe};
 use sale::id::{BuyerId, InstallId};
 use sale::terms::Terms;
 
@@ -42,7 +42,25 @@ impl Caller {
         let live = self.keys.of(slot);
         let copy = live.copy(&format!("{:016x}", rand::random::<u64>()));
         let hashes = hashes(snapshot, self.install, &copy);
-        for hash in &hashes {
+        let warmed = self.build(link, slot, &live, &hashes).await;
+        if warmed.is_err() {
+            // Or tries that fail for want of memory would fill it, and claims of every other
+            // round with them. Where this fails too, the copy expires.
+            let mut remove = cmd("UNLINK");
+            remove.arg(hashes.iter().map(|hash| &*hash.key).collect::<Vec<_>>());
+            let _ = link.query::<Value>(&remove).await;
+        }
+        warmed
+    }
+
+    async fn build(
+        &self,
+        link: &Link,
+        slot: Slot,
+        live: &SlotKeys,
+        hashes: &[Hash<'_>],
+    ) -> Result<bool, GateError> {
+        for hash in hashes {
             for piece in hash.fields.chunks(PIECE) {
                 link.pipeline(&hash.write(piece)).await?;
             }

@@ -19,6 +19,9 @@ pub(super) const CONNECT: Duration = Duration::from_secs(5);
 /// How long a call waits for a connection of its pool, or for a new one.
 const ACQUIRE: Duration = Duration::from_secs(1);
 
+/// How long a connection of a pool stays unused. Less than the server waits.
+const IDLE: Duration = Duration::from_secs(10);
+
 /// What connections of a pool are for.
 pub(super) struct Use {
     /// At the bound a further call waits for [`ACQUIRE`], then the ledger is not available.
@@ -39,9 +42,14 @@ pub(super) const READING: Use = Use { connections: 8, statement: CALL };
 /// `READ COMMITTED`: a transaction first locks the rows of its rounds, and every read after that
 /// must see what the holder before it committed. It locks rows and no gaps, so orders of
 /// different buyers do not wait for each other.
+///
+/// `wait_timeout`: a machine that vanishes in a transaction says no goodbye. The server would keep
+/// its locks for the eight hours of its default, and nobody could decide an order of that round.
+/// No transaction waits so long for its client.
 const SESSION: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
     SET SESSION sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', \
-    autocommit = 1, foreign_key_checks = 1, unique_checks = 1, innodb_lock_wait_timeout = 2, lock_wait_timeout = 10";
+    autocommit = 1, foreign_key_checks = 1, unique_checks = 1, innodb_lock_wait_timeout = 2, lock_wait_timeout = 10, \
+    wait_timeout = 20";
 
 /// How to connect to the database.
 pub(super) fn options(address: &Address, ca: Option<&Path>) -> MySqlConnectOptions {
@@ -89,6 +97,7 @@ pub(super) fn pool(options: MySqlConnectOptions, flavor: Flavor, to: &Use) -> My
     MySqlPoolOptions::new()
         .max_connections(to.connections)
         .acquire_timeout(ACQUIRE)
+        .idle_timeout(IDLE)
         .after_connect(move |connection, _| Box::pin(prepare(connection, flavor, statement)))
         .connect_lazy_with(options)
 }
@@ -101,9 +110,12 @@ pub(super) struct Held(Option<PoolConnection<MySql>>);
 const HELD: &str = "it is there until the call ends";
 
 impl Held {
-    /// A connection whose statements commit by themselves.
+    /// A connection whose statements commit by themselves. Whatever keeps one from being made
+    /// (a host that is blocked, a user that is locked, a server that is offline) speaks of no
+    /// order.
     pub(super) async fn from(pool: &MySqlPool) -> Result<Self, Fault> {
-        Ok(Self(Some(pool.acquire().await?)))
+        let entered = pool.acquire().await;
+        Ok(Self(Some(entered.map_err(|error| Fault::Unavailable(error.to_string()))?)))
     }
 
     /// A connection in a transaction that `begin` begins.

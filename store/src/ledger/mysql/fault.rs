@@ -152,20 +152,24 @@ impl Kind {
     fn of(number: u16, state: &str) -> Self {
         match number {
             // Changed since last read, lock wait timeout, deadlock, no lock without waiting.
-            1020 | 1205 | 1213 | 3572 => Self::Contended,
+            1020 | 1205 | 1213 | 3572
+            // The statement that was prepared is gone, or its table is another one.
+            | 1243 | 1412 | 1615 => Self::Contended,
             // A packet, or a transaction for the binary log, that is too large: a part of the
             // batch may fit.
             1153 | 1197 => Self::Data,
+            // Its files: a disk without room for the binary log's cache, and the like.
+            ..1000
             // Disk full, engine error, out of memory, too many connections, out of resources.
-            1021 | 1026 | 1030 | 1037 | 1038 | 1040 | 1041 | 1114 | 1135
+            | 1021 | 1026 | 1030 | 1037 | 1038 | 1040 | 1041 | 1114 | 1135
             // Going down, commit failed, the binary log cannot be written, connection limits.
-            | 1053 | 1079 | 1180 | 1181 | 1184 | 1203 | 1206 | 1226 | 1598 | 1665
-            // Read-only: a global read lock, an option, the transaction, the storage.
-            | 1223 | 1290 | 1792 | 1836
+            | 1053 | 1079 | 1180 | 1181 | 1184 | 1203 | 1206 | 1226 | 1598 | 1637 | 1665
+            // Read-only: a table, a global read lock, an option, the transaction, the storage.
+            | 1036 | 1223 | 1290 | 1792 | 1836 | 1874 | 1881
             // The statement or the connection was killed or took too long.
             | 1317 | 1927 | 1969 | 3024 | 3169 | 4031
-            // Group replication or a managed server does not take writes at present.
-            | 3100 | 3101 | 3168 | 3170 => Self::Server,
+            // Offline, or group replication or a managed server takes no writes at present.
+            | 3032 | 3100 | 3101 | 3168 | 3170 => Self::Server,
             _ => match state.get(..2) {
                 // Connection, login, and rights or tables that are not there.
                 Some("08" | "28" | "42") => Self::Server,
@@ -193,6 +197,10 @@ mod tests {
             (1290, "HY000", Kind::Server),
             (1114, "HY000", Kind::Server),
             (1317, "70100", Kind::Server),
+            (3, "HY000", Kind::Server),
+            (1615, "HY000", Kind::Contended),
+            (1874, "HY000", Kind::Server),
+            (3032, "HY000", Kind::Server),
             (1153, "08S01", Kind::Data),
             (1062, "23000", Kind::Data),
             (1264, "22003", Kind::Data),
