@@ -1,4 +1,5 @@
-//! Since when the ledger has been within reach: waiting before that counts towards no deadline.
+//! Since when the engines have been within reach: waiting before that counts towards no deadline,
+//! so that an outage rejects nobody.
 
 use std::time::Duration;
 
@@ -28,10 +29,18 @@ impl Contact {
         Self { seams, gap: settings.contact_gap, last: Mutex::new(None) }
     }
 
-    /// Makes contact now. A failure needs no word here: it shows as the gap it leaves.
+    /// Makes contact now, if all engines that an order passes are there. A failure needs no word
+    /// here: it shows as the gap it leaves.
     pub(crate) async fn renew(&self) {
-        if let Err(error) = self.make().await {
-            tracing::debug!(%error, "no contact with the ledger");
+        let Seams { gate, log, .. } = &self.seams;
+        let (gate, log) = tokio::join!(gate.probe(), log.probe());
+        let away = gate.err().map(|error| error.to_string()).or(log.err().map(|it| it.to_string()));
+        let made = match away {
+            None => self.make().await.map(drop).map_err(|error| error.to_string()),
+            Some(away) => Err(away),
+        };
+        if let Err(error) = made {
+            tracing::debug!(error, "no contact with the engines");
         }
     }
 
@@ -69,6 +78,18 @@ impl Contact {
 mod tests {
     use super::*;
     use crate::tests::bench::Bench;
+
+    #[tokio::test]
+    async fn time_without_the_gate_is_no_contact_either() {
+        let bench = Bench::new().await;
+        let contact = Contact::new(bench.seams.clone(), &crate::Settings::default());
+        contact.renew().await;
+        assert!(contact.was_made().await);
+        let contact = Contact::new(bench.seams.clone(), &crate::Settings::default());
+        bench.seams.gate.close().await;
+        contact.renew().await;
+        assert!(!contact.was_made().await, "no order could get on");
+    }
 
     #[tokio::test]
     async fn a_leap_of_the_gates_clock_is_time_without_the_ledger() {

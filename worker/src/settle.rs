@@ -50,7 +50,7 @@ impl Settler {
                 }
             }
         };
-        if self.breaker.answered(Engine::Gate, settle).await? || self.is_retired(slot.round).await {
+        if self.breaker.answered(Engine::Gate, settle).await? || self.is_over(slot.round).await {
             return Some((slot, outcomes));
         }
         tracing::warn!(
@@ -78,11 +78,11 @@ impl Settler {
         self.breaker.answered(Engine::Log, publish).await.is_some()
     }
 
-    /// Whether the ledger alone answers for a round. If the ledger cannot say, it is not taken
-    /// to be so.
-    async fn is_retired(&self, round: RoundId) -> bool {
+    /// Whether no gate will ever have a round: the ledger alone answers for it, or has never
+    /// heard of it. If the ledger cannot say, it is not taken to be so.
+    async fn is_over(&self, round: RoundId) -> bool {
         match self.seams.ledger.sale_of(round).await {
-            Ok(sale) => sale.is_some_and(|sale| sale.retired),
+            Ok(sale) => sale.is_none_or(|sale| sale.retired),
             Err(_) => false,
         }
     }

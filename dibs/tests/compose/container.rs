@@ -70,7 +70,7 @@ impl Project {
         let container = Container {
             _child: child,
             _lines: lines,
-            listen: address("is running"),
+            listen: address("is running: "),
             ops: address("health").unwrap(),
         };
         eventually(&format!("{name} is healthy"), async || {

@@ -105,6 +105,15 @@ async fn a_password_is_needed_where_one_is_set() {
     gate.close().await;
 }
 
+#[tokio::test]
+#[ignore = "needs a redis-server of its own: ./test brings it"]
+async fn a_redis_that_runs_no_scripts_is_refused() {
+    let rights = ["--user", "default", "on", "nopass", "~*", "&*", "+@all", "-@scripting"];
+    let server = Server::start(&rights);
+    let text = refusal(Place::new(&server.url()).try_open(Bounds::default()).await);
+    assert!(text.contains("script") || text.contains("right"), "{text}");
+}
+
 /// A round of 100 of which 60 are sold, as its ledger would tell it.
 struct Sixty {
     round: Round,

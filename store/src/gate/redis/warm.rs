@@ -91,15 +91,15 @@ impl Caller {
 
 impl Hash<'_> {
     fn write(&self, piece: &[(&[u8], Vec<u8>)]) -> Pipeline {
+        let keep = u64::try_from(COPY.as_millis()).expect("some minutes");
         let mut pipeline = pipe();
         for fields in piece.chunks(FIELDS) {
             let command = pipeline.cmd("HSET").arg(&self.key);
             for (name, value) in fields {
                 command.arg(*name).arg(value.as_slice());
             }
+            pipeline.cmd("PEXPIRE").arg(&self.key).arg(keep);
         }
-        let keep = u64::try_from(COPY.as_millis()).expect("some minutes");
-        pipeline.cmd("PEXPIRE").arg(&self.key).arg(keep);
         pipeline
     }
 }
