@@ -39,6 +39,15 @@ impl Seam {
             Self::Ledger => "ledger",
         }
     }
+
+    /// What says where it is, as the begin of a sentence.
+    fn settings(self) -> &'static str {
+        match self {
+            Self::Gate => "the setting gate is",
+            Self::Log => "the settings log and log_admin are",
+            Self::Ledger => "the setting ledger is",
+        }
+    }
 }
 
 /// How a start treats engines that nobody answers for.
@@ -72,10 +81,11 @@ impl Patience<'_> {
                 Err(OpenError::Unreachable(why)) => why,
             };
             if Instant::now() + PAUSE >= deadline {
-                let (seam, within) = (seam.name(), humantime::format_duration(self.within));
+                let (settings, within) = (seam.settings(), humantime::format_duration(self.within));
                 anyhow::bail!(
-                    "the {seam} was not reached within {within}; see that it runs, and that the \
-                     setting {seam} is its address: {why}"
+                    "the {} was not reached within {within}; see that it runs, and that {settings} \
+                     right: {why}",
+                    seam.name()
                 );
             }
             (self.in_vain)(seam, &why);
@@ -171,7 +181,6 @@ async fn local_gate(config: &Config, folder: &DataFolder, ledger: &Ledger) -> an
     Ok(Gate::Local(opened.with_context(|| cannot_open(Seam::Gate, &path))?))
 }
 
-/// Marks the Redis with the ledger's install, if nobody has.
 pub(crate) async fn redis(
     config: &Config,
     servers: &Servers,

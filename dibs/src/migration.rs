@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use store::gate::redis;
 use store::ledger::{Ledger, mysql};
 use store::log::pulsar;
 
@@ -53,6 +54,8 @@ async fn remote(
     patience.open(Seam::Log, migrate).await?;
     tell(&up_to_date(Seam::Log, &servers.log))?;
 
+    let mark = || redis::migrate(&servers.gate, ca, install);
+    patience.open(Seam::Gate, mark).await?;
     let gate = engines::redis(config, servers, &ledger, patience).await?;
     tell(&up_to_date(Seam::Gate, &servers.gate))?;
 

@@ -110,12 +110,12 @@ impl Running {
         };
         within(steps.roles, "roles", roles).await;
 
-        self.stops.ops.cancel();
-        self.ended.close();
         let engines = async {
             self.seams.log.close().await;
             self.seams.gate.close().await;
             self.seams.ledger.close().await;
+            self.stops.ops.cancel();
+            self.ended.close();
             self.ended.wait().await;
         };
         let closed = within(steps.engines, "engines", engines).await;

@@ -105,6 +105,7 @@ impl Shop {
         let install = ledger.install();
         let gate = match layout.redis {
             Some(address) => {
+                store::gate::redis::migrate(&address, None, install).await.unwrap();
                 let gate = RedisGate::open(&address, None, install, layout.gate.bounds).await;
                 Gate::Redis(gate.unwrap())
             }

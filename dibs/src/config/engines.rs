@@ -128,6 +128,7 @@ fn choice<A>(
 ) -> impl FnOnce(&str) -> Result<Choice<A>, String> {
     |text| match text {
         "local" => Ok(Choice::Local),
+        "" => Err("is empty; it may be local or an address".to_owned()),
         _ => parse(text)
             .map(Choice::At)
             .map_err(|allowed| format!("may be local; otherwise it {allowed}")),

@@ -164,3 +164,14 @@ async fn the_redis_of_another_install_is_refused() {
         assert!(line.contains("install") && line.contains("prefix"), "{line}");
     }
 }
+
+#[tokio::test]
+#[ignore = "needs Redis, Pulsar and MySQL: ./test brings them"]
+async fn a_prefix_that_nobody_has_migrated_is_refused() {
+    let install = Install::migrated().await;
+    let gate = format!("{}?prefix={}", address(REDIS), unique());
+    for command in SERVING {
+        let line = refused_at_once(command, &install.with("gate", gate.clone())).await;
+        assert!(line.contains("prefix") && line.contains("dibs migrate"), "{line}");
+    }
+}

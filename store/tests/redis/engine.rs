@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use redis::aio::MultiplexedConnection;
 use sale::id::InstallId;
-use store::gate::redis::{Address, RedisGate};
+use store::gate::redis::{self as engine, Address, RedisGate};
 use store::gate::{Bounds, Gate};
 use store::open::OpenError;
 
@@ -31,6 +31,7 @@ impl Place {
 
     pub(crate) async fn try_open(&self, bounds: Bounds) -> Result<Gate, OpenError> {
         let address = Address::parse(&format!("{}?prefix={}", self.url, self.prefix)).unwrap();
+        engine::migrate(&address, self.ca.as_deref(), self.install).await?;
         let gate = RedisGate::open(&address, self.ca.as_deref(), self.install, bounds).await?;
         Ok(Gate::Redis(gate))
     }

@@ -53,9 +53,23 @@ struct Inner {
     rest: Link,
 }
 
+/// Marks database and prefix of a Redis as this install's; one that is marked as another's is
+/// refused. `ca` is a PEM file with further root certificates to trust.
+pub async fn migrate(
+    address: &Address,
+    ca: Option<&Path>,
+    install: InstallId,
+) -> Result<(), OpenError> {
+    let link = open::connect(address, ca).await?;
+    let marked = open::mark(&link, &Keys::new(address.prefix()), install).await;
+    let refused = |why| OpenError::Refused(format!("{address}: {why}"));
+    marked.map_err(|fault| fault.at(address))?.map_err(refused)
+}
+
 impl RedisGate {
-    /// Connects, and refuses a Redis that evicts keys, cannot run the scripts, or belongs to
-    /// another install. `ca` is a PEM file with further root certificates to trust.
+    /// Connects, and refuses a Redis that evicts keys, cannot run the scripts, or is not marked
+    /// as this install's by [`migrate`]. `ca` is a PEM file with further root certificates to
+    /// trust.
     pub async fn open(
         address: &Address,
         ca: Option<&Path>,
@@ -67,10 +81,8 @@ impl RedisGate {
         let rest = claims.another().await.map_err(at)?;
         let clock = Clock::new(open::time(&claims).await.map_err(at)?);
         let keys = Keys::new(address.prefix());
-        open::mark(&claims, &keys, install)
-            .await
-            .map_err(at)?
-            .map_err(|other| OpenError::Refused(format!("{address}: {other}")))?;
+        let marked = open::is_marked(&claims, &keys, install).await.map_err(at)?;
+        marked.map_err(|why| OpenError::Refused(format!("{address}: {why}")))?;
         let caller = Caller { install, keys, clock, parts: call::Parts::default() };
         let gate = Self(Arc::new(Inner { bounds, caller, claims, rest }));
         gate.try_grant().await.map_err(at)?;
@@ -161,8 +173,7 @@ impl RedisGate {
             Err(GateError::NotWarm(_)) => {}
             Err(error @ (GateError::Unavailable(_) | GateError::NotKnown)) => return Err(error),
         }
-        // A Redis that lost its rounds lost its marker too.
-        open::mark(rest, &caller.keys, caller.install).await?.map_err(GateError::Unavailable)?;
+        self.mark().await?;
         caller.warm(rest, snapshot).await
     }
 
@@ -203,7 +214,15 @@ impl RedisGate {
     }
 
     pub(super) async fn probe(&self) -> Result<(), GateError> {
+        self.mark().await?;
         Ok(self.try_grant().await?)
+    }
+
+    /// Marks the Redis again: one that was emptied has lost its mark, and this gate knows that it
+    /// is the right one.
+    async fn mark(&self) -> Result<(), GateError> {
+        let Inner { caller, rest, .. } = &*self.0;
+        open::mark(rest, &caller.keys, caller.install).await?.map_err(GateError::Unavailable)
     }
 
     /// Runs the script of a grant where there is no round. A Redis that takes no writes refuses

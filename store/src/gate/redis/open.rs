@@ -79,13 +79,35 @@ pub(super) async fn mark(
     let mut command = cmd("SET");
     command.arg(&marker).arg(&own).arg("NX").arg("GET");
     let before = link.query::<Option<String>>(&command).await?;
-    Ok(match before {
-        Some(other) if other != own => Err(format!(
-            "these keys belong to another install, {other} (see the key {marker}): use another \
-             Redis, database or prefix"
+    Ok(before.map_or(Ok(()), |before| is_own(&before, &marker, &own)))
+}
+
+/// Says why the Redis is not this install's, if so. One without a mark may be a wrong prefix,
+/// and a second gate would grant the same units again.
+pub(super) async fn is_marked(
+    link: &Link,
+    keys: &Keys,
+    install: InstallId,
+) -> Result<Result<(), String>, Fault> {
+    let (marker, own) = (keys.install(), install.to_string());
+    let mark = link.query::<Option<String>>(cmd("GET").arg(&marker)).await?;
+    Ok(match mark {
+        Some(mark) => is_own(&mark, &marker, &own),
+        None => Err(format!(
+            "nothing here is marked as this install's (the key {marker}): see that database and \
+             prefix are right; if they are, run `dibs migrate`"
         )),
-        Some(_) | None => Ok(()),
     })
+}
+
+fn is_own(mark: &str, marker: &str, own: &str) -> Result<(), String> {
+    if mark == own {
+        return Ok(());
+    }
+    Err(format!(
+        "these keys belong to another install, {mark} (see the key {marker}): use another Redis, \
+         database or prefix"
+    ))
 }
 
 #[cfg(test)]
