@@ -75,7 +75,7 @@ impl<'a> Namespace<'a> {
         let made = self.make(|| self.admin.put_as(&path, kind, topic.clone())).await?;
         self.must(&path, made)?;
         // Before anything else is touched: it may be another install's.
-        self.partitions().await?;
+        self.seen(|| self.partitions()).await?;
 
         for (policy, value) in policies() {
             let path = format!("namespaces/{}/{policy}", self.name);
@@ -91,7 +91,18 @@ impl<'a> Namespace<'a> {
         let path = self.topic(ORDERS, &format!("/subscription/{WORKERS}"));
         let made = self.make(|| self.admin.put(&path, earliest.clone())).await?;
         self.must(&path, made)?;
-        self.check().await.map(drop)
+        self.seen(|| self.check()).await.map(drop)
+    }
+
+    /// Looks again for a while: what another migration is making is not seen at once.
+    async fn seen<T>(&self, look: impl AsyncFn() -> Result<T, OpenError>) -> Result<T, OpenError> {
+        for _ in 1..TRIES {
+            if let Ok(seen) = look().await {
+                return Ok(seen);
+            }
+            sleep(AGAIN_AFTER.mul_f64(rand::random_range(0.5..2.0))).await;
+        }
+        look().await
     }
 
     /// Refuses a namespace that is not as the migration leaves it; answers the number of
