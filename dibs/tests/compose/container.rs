@@ -9,7 +9,7 @@ use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
 use crate::file::{Compose, Service, image_environment};
-use crate::harness::{PATIENCE, Place, dibs, eventually};
+use crate::harness::{PATIENCE, Place, dibs, eventually, variable};
 use crate::install::Install;
 
 /// The file's services on engines of one test's own, in a folder that stands for /etc/dibs.
@@ -101,7 +101,7 @@ impl Project {
             all.insert(name.to_owned(), "127.0.0.1:0".to_owned());
         }
         for (key, address) in self.install.settings() {
-            let name = format!("DIBS_{}", key.to_ascii_uppercase());
+            let name = variable(key);
             if let Some(written) = all.get_mut(&name) {
                 assert!(names_a_service(written, address, &self.compose), "{name}={written}");
                 *written = address.to_owned();

@@ -7,11 +7,11 @@ use reqwest::Client;
 use sqlx::{Connection as _, Executor as _, MySqlConnection};
 use url::Url;
 
-use crate::harness::{ADMIN_KEY, Place, Setting, dibs};
+use crate::harness::{ADMIN_KEY, Place, dibs, variable};
 use crate::proxy::Proxy;
 
-const REDIS: &str = "TEST_REDIS_URL";
-const PULSAR: &str = "TEST_PULSAR_URL";
+pub(crate) const REDIS: &str = "TEST_REDIS_URL";
+pub(crate) const PULSAR: &str = "TEST_PULSAR_URL";
 const PULSAR_ADMIN: &str = "TEST_PULSAR_ADMIN_URL";
 
 /// The server that is the ledger.
@@ -22,7 +22,7 @@ pub(crate) enum Sql {
 }
 
 impl Sql {
-    fn variable(self) -> &'static str {
+    pub(crate) fn variable(self) -> &'static str {
         match self {
             Self::MySql => "TEST_MYSQL_URL",
             Self::MariaDb => "TEST_MARIADB_URL",
@@ -31,8 +31,13 @@ impl Sql {
 }
 
 #[expect(clippy::disallowed_methods, reason = "tests are told where the engines are")]
-fn address(variable: &str) -> String {
+pub(crate) fn address(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| panic!("{variable} must name a server: run ./test"))
+}
+
+/// A name that nothing else has.
+pub(crate) fn unique() -> String {
+    format!("dibs_{:016x}", rand::random::<u64>())
 }
 
 /// A key prefix, a namespace and a database, and how the processes of one test reach them. In
@@ -48,7 +53,6 @@ pub(crate) struct Install {
 impl Install {
     /// The database is there and empty, nothing else is.
     pub(crate) async fn new(sql: Sql) -> Self {
-        let unique = || format!("dibs_{:016x}", rand::random::<u64>());
         let (prefix, namespace, database) = (unique(), unique(), unique());
         let sql = address(sql.variable());
         let mut server = MySqlConnection::connect(&sql).await.unwrap();
@@ -74,7 +78,7 @@ impl Install {
         let place = Place::new();
         let mut command = dibs(&place, ["migrate"]);
         for (key, value) in self.settings() {
-            command.env(format!("DIBS_{}", key.to_ascii_uppercase()), value);
+            command.env(variable(key), value);
         }
         let output = command.output().await.unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -92,13 +96,13 @@ impl Install {
     }
 
     /// The settings that name the engines and what the roles share.
-    pub(crate) fn settings(&self) -> Vec<Setting<'_>> {
+    pub(crate) fn settings(&self) -> Vec<(&'static str, &str)> {
         self.settings.iter().map(|(key, value)| (*key, value.as_str())).collect()
     }
 
-    /// What the ledger is reached by.
-    pub(crate) fn ledger(&self) -> &str {
-        &self.settings["ledger"]
+    /// What the engine of this seam is reached by.
+    pub(crate) fn address(&self, seam: &str) -> &str {
+        &self.settings[seam]
     }
 
     /// Runs a command of the operator, and answers what it prints.

@@ -61,6 +61,11 @@ pub(crate) fn dibs(
     command
 }
 
+/// The environment variable of a setting.
+pub(crate) fn variable(key: &str) -> String {
+    format!("DIBS_{}", key.to_ascii_uppercase())
+}
+
 /// Runs the binary to its end.
 pub(crate) async fn run(place: &Place, arguments: &[&str]) -> Output {
     let output = dibs(place, arguments).output();
@@ -116,7 +121,7 @@ impl Server {
         ];
         let given = settings.iter().map(|(key, value)| (key.as_str(), value.as_str()));
         for (key, value) in usual.into_iter().chain(given) {
-            command.env(format!("DIBS_{}", key.to_ascii_uppercase()), value);
+            command.env(variable(key), value);
         }
         command.stdout(Stdio::piped()).stderr(log).spawn().unwrap()
     }

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::process::Output;
 
-use crate::harness::{ADMIN_KEY, PATIENCE, Place, dibs};
+use crate::harness::{ADMIN_KEY, PATIENCE, Place, dibs, variable};
 
 /// Stands in every address; no line may repeat it.
 pub(crate) const PASSWORD: &str = "hunter2";
@@ -47,7 +47,7 @@ pub(crate) async fn run(command: &[&str], settings: &Settings) -> Output {
     let place = Place::new();
     let mut run = dibs(&place, command);
     for (key, value) in settings {
-        run.env(format!("DIBS_{}", key.to_ascii_uppercase()), value);
+        run.env(variable(key), value);
     }
     let output = tokio::time::timeout(PATIENCE, run.output()).await;
     let output = output.expect("it should have ended").unwrap();

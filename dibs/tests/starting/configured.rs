@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 
 use crate::attempt::{PASSWORD, SERVING, engines, nobody, refused, run, settings};
 use crate::dice;
-use crate::harness::{Place, dibs, eventually};
+use crate::harness::{Place, dibs, eventually, variable};
 
 #[tokio::test]
 async fn a_role_without_the_shared_secret_does_not_start() {
@@ -56,9 +56,7 @@ async fn buyers_are_refused_rather_than_kept_waiting_for_a_start() {
     settings.extend([("listen", listen.clone()), ("ops_listen", ops.clone())]);
     settings.push(("start_within", "1m".to_owned()));
     let mut command = dibs(&place, ["api"]);
-    command.envs(
-        settings.iter().map(|(key, value)| (format!("DIBS_{}", key.to_ascii_uppercase()), value)),
-    );
+    command.envs(settings.iter().map(|(key, value)| (variable(key), value)));
     let mut api = command.stderr(Stdio::null()).spawn().unwrap();
     let readyz = format!("http://{ops}/readyz");
     let status = eventually("it waits for its engines", async || {

@@ -9,6 +9,13 @@ mod harness;
 #[path = "../crash/dice.rs"]
 mod dice;
 
+#[allow(dead_code, reason = "the tests on engines use all of it")]
+#[path = "../engines/install.rs"]
+mod install;
+#[allow(dead_code, reason = "the tests on engines use all of it")]
+#[path = "../engines/proxy.rs"]
+mod proxy;
+
 mod attempt;
 
 mod configured;
