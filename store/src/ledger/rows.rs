@@ -1,4 +1,4 @@
-//! What the rows of sales, rounds and orders say, on every engine. Ids are read as bytes, since
+//! What the rows of sales, rounds and orders say, and how some are asked for, on every engine. Ids are read as bytes, since
 //! engines that compare them byte by byte hand them out as such.
 
 use std::collections::HashMap;
@@ -10,6 +10,7 @@ use sale::ticket::{Ticket, TicketState};
 use sale::time::Timestamp;
 use sale::units::Units;
 use serde::{Deserialize, Serialize};
+use sqlx::{Database, Encode, QueryBuilder, Type};
 
 use super::{LedgerError, Row, Sale};
 use crate::gate::Settlement;
@@ -32,6 +33,41 @@ pub(super) fn text(table: &str, bytes: Vec<u8>) -> Result<String, LedgerError> {
 /// A buyer's id, out of a row of `table`.
 pub(super) fn buyer(table: &str, bytes: Vec<u8>) -> Result<BuyerId, LedgerError> {
     readable(table, BuyerId::new(&text(table, bytes)?))
+}
+
+/// Appends `(?, ?, …)`.
+pub(super) fn push_list<'a, D: Database, T>(
+    query: &mut QueryBuilder<'a, D>,
+    items: impl Iterator<Item = T>,
+) where
+    T: Encode<'a, D> + Type<D> + 'a,
+{
+    query.push("(");
+    let mut list = query.separated(", ");
+    for item in items {
+        list.push_bind(item);
+    }
+    query.push(")");
+}
+
+/// Appends the range of a round's tickets after one of them. It has one lower bound only, so
+/// that SQLite starts there and not at the begin of the round.
+pub(super) fn push_range<'a, D: Database>(
+    query: &mut QueryBuilder<'a, D>,
+    round: RoundId,
+    after: Option<TicketId>,
+) where
+    Vec<u8>: Encode<'a, D> + Type<D>,
+{
+    match after {
+        Some(after) if after.round() >= round => {
+            query.push("ticket > ").push_bind(after.0.to_vec());
+        }
+        Some(_) | None => {
+            query.push("ticket >= ").push_bind(TicketId::first_of(round).0.to_vec());
+        }
+    }
+    query.push(" AND ticket <= ").push_bind(TicketId::last_of(round).0.to_vec());
 }
 
 /// A round with its sale.

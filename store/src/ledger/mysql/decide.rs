@@ -10,8 +10,8 @@ use sale::time::Timestamp;
 use sqlx::{MySqlConnection, QueryBuilder};
 
 use super::fault::Fault;
-use super::{MySqlLedger, ROWS_A_STATEMENT, push_list, tickets, tried};
-use crate::ledger::rows::buyer;
+use super::{MySqlLedger, ROWS_A_STATEMENT, tickets, tried};
+use crate::ledger::rows::{buyer, push_list};
 use crate::ledger::sitting::{Holdings, OpenRound, Sitting, Tally};
 use crate::ledger::{DeadlineFrom, Decision, LedgerError};
 

@@ -19,8 +19,8 @@ use std::time::Duration;
 
 use sale::id::InstallId;
 use sale::time::Timestamp;
+use sqlx::Connection as _;
 use sqlx::mysql::MySqlPool;
-use sqlx::{Connection as _, MySql, QueryBuilder};
 use tokio::time::{sleep, timeout};
 
 use super::LedgerError;
@@ -159,17 +159,4 @@ where
         }
     }
     transaction().await
-}
-
-/// Appends `(?, ?, …)`.
-fn push_list<'a, T>(query: &mut QueryBuilder<'a, MySql>, items: impl Iterator<Item = T>)
-where
-    T: sqlx::Encode<'a, MySql> + sqlx::Type<MySql> + 'a,
-{
-    query.push("(");
-    let mut list = query.separated(", ");
-    for item in items {
-        list.push_bind(item);
-    }
-    query.push(")");
 }

@@ -7,9 +7,9 @@ use sqlx::{Executor as _, MySql, MySqlConnection, QueryBuilder};
 
 use super::connection::Held;
 use super::fault::Fault;
-use super::{MySqlLedger, ROWS_A_STATEMENT, push_list, restocks, sales, tried};
+use super::{MySqlLedger, ROWS_A_STATEMENT, restocks, sales, tried};
 use crate::gate::{Settlement, Snapshot};
-use crate::ledger::rows::{OrderRow, named, readable, text};
+use crate::ledger::rows::{OrderRow, named, push_list, push_range, readable, text};
 use crate::ledger::{Counts, LedgerError, Row, StatusFilter};
 
 impl MySqlLedger {
@@ -172,17 +172,4 @@ async fn sales_of(
         }
     }
     Ok(sales)
-}
-
-/// Appends the range of a round's tickets after one of them.
-fn push_range(query: &mut QueryBuilder<'_, MySql>, round: RoundId, after: Option<TicketId>) {
-    match after {
-        Some(after) if after.round() >= round => {
-            query.push("ticket > ").push_bind(after.0.to_vec());
-        }
-        Some(_) | None => {
-            query.push("ticket >= ").push_bind(TicketId::first_of(round).0.to_vec());
-        }
-    }
-    query.push(" AND ticket <= ").push_bind(TicketId::last_of(round).0.to_vec());
 }

@@ -10,8 +10,8 @@ use sale::time::Timestamp;
 use sqlx::{QueryBuilder, Sqlite, Transaction};
 
 use super::fault::Fault;
-use super::{ROWS_A_STATEMENT, SqliteLedger, push_list, tickets};
-use crate::ledger::rows::buyer;
+use super::{ROWS_A_STATEMENT, SqliteLedger, tickets};
+use crate::ledger::rows::{buyer, push_list};
 use crate::ledger::sitting::{Holdings, OpenRound, Sitting, Tally};
 use crate::ledger::{DeadlineFrom, Decision, LedgerError};
 

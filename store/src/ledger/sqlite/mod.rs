@@ -17,7 +17,7 @@ use sale::time::Timestamp;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{ConnectOptions as _, Connection as _, QueryBuilder, Sqlite, Transaction};
+use sqlx::{ConnectOptions as _, Connection as _, Sqlite, Transaction};
 
 use super::LedgerError;
 use super::change::run_since;
@@ -135,19 +135,6 @@ fn pool(connections: u32) -> SqlitePoolOptions {
             let clean = !connection.is_in_transaction();
             Box::pin(async move { Ok(clean) })
         })
-}
-
-/// Appends `(?, ?, …)`.
-fn push_list<'a, T>(query: &mut QueryBuilder<'a, Sqlite>, items: impl Iterator<Item = T>)
-where
-    T: sqlx::Encode<'a, Sqlite> + sqlx::Type<Sqlite> + 'a,
-{
-    query.push("(");
-    let mut list = query.separated(", ");
-    for item in items {
-        list.push_bind(item);
-    }
-    query.push(")");
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@ use sale::id::{RoundId, SaleId, TicketId};
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use super::fault::Fault;
-use super::{ROWS_A_STATEMENT, SqliteLedger, push_list, sales};
+use super::{ROWS_A_STATEMENT, SqliteLedger, sales};
 use crate::gate::{Settlement, Snapshot};
-use crate::ledger::rows::{OrderRow, named, readable};
+use crate::ledger::rows::{OrderRow, named, push_list, push_range, readable};
 use crate::ledger::{Counts, LedgerError, Row, StatusFilter};
 
 impl SqliteLedger {
@@ -143,18 +143,4 @@ async fn sales_of(
         }
     }
     Ok(sales)
-}
-
-/// Appends the range of a round's tickets after one of them. It has one lower bound only, so
-/// that SQLite starts there and not at the begin of the round.
-fn push_range(query: &mut QueryBuilder<'_, Sqlite>, round: RoundId, after: Option<TicketId>) {
-    match after {
-        Some(after) if after.round() >= round => {
-            query.push("ticket > ").push_bind(after.0.to_vec());
-        }
-        Some(_) | None => {
-            query.push("ticket >= ").push_bind(TicketId::first_of(round).0.to_vec());
-        }
-    }
-    query.push(" AND ticket <= ").push_bind(TicketId::last_of(round).0.to_vec());
 }

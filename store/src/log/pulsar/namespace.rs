@@ -100,7 +100,7 @@ impl<'a> Namespace<'a> {
             if let Ok(seen) = look().await {
                 return Ok(seen);
             }
-            sleep(AGAIN_AFTER.mul_f64(rand::random_range(0.5..2.0))).await;
+            give_way().await;
         }
         look().await
     }
@@ -161,7 +161,7 @@ impl<'a> Namespace<'a> {
             if !answer.is_passing() {
                 break;
             }
-            sleep(AGAIN_AFTER.mul_f64(rand::random_range(0.5..2.0))).await;
+            give_way().await;
             answer = call().await?;
         }
         Ok(answer)
@@ -202,6 +202,11 @@ impl<'a> Namespace<'a> {
     fn topic(&self, topic: &str, rest: &str) -> String {
         format!("persistent/{}/{topic}{rest}", self.name)
     }
+}
+
+/// Waits for another migration to get on.
+async fn give_way() {
+    sleep(AGAIN_AFTER.mul_f64(rand::random_range(0.5..2.0))).await;
 }
 
 /// The policies of the namespace, which is Dibs's own: each is set, whatever the broker's
