@@ -2,13 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[macro_use]
 #[path = "contract/log.rs"]
 mod contract;
 
 use store::log::local::LocalLog;
 use store::log::{FeedEvent, Log, LogError};
 
-macro_rules! contract {
+macro_rules! on_channels {
     ($($name:ident),* $(,)?) => {$(
         #[tokio::test]
         async fn $name() {
@@ -17,18 +18,7 @@ macro_rules! contract {
     )*};
 }
 
-contract!(
-    a_batch_comes_as_it_was_published,
-    a_batch_of_many_orders_with_long_names_travels_whole,
-    batches_wait_for_a_consumer,
-    what_many_publish_at_once_comes,
-    a_take_is_bounded_and_leaves_the_rest,
-    consumers_share_the_work,
-    a_consumer_that_is_dropped_leaves_the_rest_to_the_next,
-    a_wait_that_is_dropped_loses_nothing,
-    every_feed_hears_every_outcome,
-    outcomes_without_a_watcher_are_no_fault,
-);
+every_case!(on_channels);
 
 #[tokio::test]
 async fn a_full_log_refuses_at_once_and_takes_again_when_there_is_room() {

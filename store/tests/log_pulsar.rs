@@ -4,6 +4,7 @@
 
 #[path = "pulsar/broker.rs"]
 mod broker;
+#[macro_use]
 #[path = "contract/log.rs"]
 mod contract;
 #[path = "pulsar/opening.rs"]
@@ -23,7 +24,7 @@ use store::log::{Delivery, FeedEvent, LogError, Orders};
 use broker::Namespace;
 use contract::{INSTALL, batch, id, ids, outcome, receive, within};
 
-macro_rules! contract {
+macro_rules! on_a_broker {
     ($($name:ident),* $(,)?) => {$(
         #[tokio::test]
         #[ignore = "needs Pulsar: ./test brings it"]
@@ -34,18 +35,7 @@ macro_rules! contract {
     )*};
 }
 
-contract!(
-    a_batch_comes_as_it_was_published,
-    a_batch_of_many_orders_with_long_names_travels_whole,
-    batches_wait_for_a_consumer,
-    what_many_publish_at_once_comes,
-    a_take_is_bounded_and_leaves_the_rest,
-    consumers_share_the_work,
-    a_consumer_that_is_dropped_leaves_the_rest_to_the_next,
-    a_wait_that_is_dropped_loses_nothing,
-    every_feed_hears_every_outcome,
-    outcomes_without_a_watcher_are_no_fault,
-);
+every_case!(on_a_broker);
 
 /// Takes until all these batches have come, and acknowledges nothing.
 async fn take(orders: &mut Orders, mut missing: HashSet<BatchId>) -> Vec<Delivery> {

@@ -14,6 +14,24 @@ use sale::time::Timestamp;
 use sale::units::Units;
 use store::log::{Feed, FeedEvent, Log, Orders};
 
+/// Hands every case to the runner of an engine.
+macro_rules! every_case {
+    ($run:ident) => {
+        $run!(
+            a_batch_comes_as_it_was_published,
+            a_batch_of_many_orders_with_long_names_travels_whole,
+            batches_wait_for_a_consumer,
+            what_many_publish_at_once_comes,
+            a_take_is_bounded_and_leaves_the_rest,
+            consumers_share_the_work,
+            a_consumer_that_is_dropped_leaves_the_rest_to_the_next,
+            a_wait_that_is_dropped_loses_nothing,
+            every_feed_hears_every_outcome,
+            outcomes_without_a_watcher_are_no_fault,
+        );
+    };
+}
+
 /// Whose orders and outcomes these are.
 pub(crate) const INSTALL: InstallId = InstallId([7; 16]);
 

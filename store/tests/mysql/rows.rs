@@ -1,13 +1,10 @@
-use sale::status::Status;
 use sqlx::Executor as _;
-use store::ledger::{Decision, LedgerError};
 
-use crate::contract::{at, audit, create, crowd, deadline, state};
+use crate::contract::{self, at, create, crowd, deadline};
 use crate::database::{Fresh, Server};
 
 pub(crate) async fn one_poisoned_order_of_five_hundred_fails_alone(server: Server) {
     let fresh = Fresh::open(server).await;
-    let sale = create(&fresh.ledger, 500, 1).await;
     let mut sql = fresh.database.sql().await;
     sql.execute(
         "CREATE TRIGGER poison BEFORE INSERT ON orders FOR EACH ROW \
@@ -16,40 +13,17 @@ pub(crate) async fn one_poisoned_order_of_five_hundred_fails_alone(server: Serve
     )
     .await
     .unwrap();
-    let orders = crowd(&sale, 500);
-    let decided = fresh.ledger.decide(&orders, &deadline(), at(2_000)).await.unwrap();
-    for (order, decision) in orders.iter().zip(&decided) {
-        if order.buyer.as_str() == "buyer-321" {
-            let Decision::Failed(failed, why) = decision else { panic!("{decision:?}") };
-            assert!(failed == order && why.contains("poison"), "{why}");
-        } else {
-            assert_eq!(state(decision).status, Status::Confirmed);
-        }
-    }
-    sql.execute("DROP TRIGGER poison").await.unwrap();
-    let healed = fresh.ledger.decide(&orders, &deadline(), at(3_000)).await.unwrap();
-    assert!(healed.iter().all(|decision| state(decision).status == Status::Confirmed));
-    audit(&fresh.ledger, &sale).await;
+    let heal = async || {
+        sql.execute("DROP TRIGGER poison").await.unwrap();
+    };
+    contract::decide::one_poisoned_order_of_five_hundred_fails_alone(&fresh.ledger, heal).await;
     fresh.end().await;
 }
 
 pub(crate) async fn a_database_opened_again_holds_everything(server: Server) {
     let fresh = Fresh::open(server).await;
-    let sale = create(&fresh.ledger, 30, 1).await;
-    let orders = crowd(&sale, 50);
-    let decided = fresh.ledger.decide(&orders[..40], &deadline(), at(2_000)).await.unwrap();
-    fresh.ledger.set_aside(&[(orders[45].clone(), "no".into())], at(2_000)).await.unwrap();
-    fresh.ledger.close().await;
-    let late = fresh.ledger.probe().await;
-    assert!(matches!(late, Err(LedgerError::Unavailable(_))), "{late:?}");
-
-    let ledger = fresh.database.open().await.unwrap();
-    assert_eq!(ledger.install(), fresh.ledger.install());
-    assert_eq!(ledger.sale(&sale.id).await.unwrap(), Some(sale.clone()));
-    assert_eq!(ledger.decide(&orders[..40], &deadline(), at(9_000)).await.unwrap(), decided);
-    assert_eq!(ledger.aside(None, 9).await.unwrap()[0].order, orders[45]);
-    ledger.probe().await.unwrap();
-    audit(&ledger, &sale).await;
+    let again = async || fresh.database.open().await.unwrap();
+    let ledger = contract::holds_everything_when_opened_again(&fresh.ledger, again).await;
     Fresh { database: fresh.database, ledger }.end().await;
 }
 

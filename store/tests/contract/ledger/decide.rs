@@ -241,3 +241,26 @@ async fn compare(
     prop_assert_eq!(u64::from(counts.available), left);
     Ok(())
 }
+
+/// One order that the engine refuses, that of buyer-321, is found among 500; once it is healed, it
+/// is decided like the others.
+pub(crate) async fn one_poisoned_order_of_five_hundred_fails_alone(
+    ledger: &Ledger,
+    heal: impl AsyncFnOnce(),
+) {
+    let sale = create(ledger, 500, 1).await;
+    let orders = crowd(&sale, 500);
+    let decided = ledger.decide(&orders, &deadline(), at(2_000)).await.unwrap();
+    for (order, decision) in orders.iter().zip(&decided) {
+        if order.buyer.as_str() == "buyer-321" {
+            let Decision::Failed(failed, why) = decision else { panic!("{decision:?}") };
+            assert!(failed == order && why.contains("poison"), "{why}");
+        } else {
+            assert_eq!(state(decision).status, Status::Confirmed);
+        }
+    }
+    heal().await;
+    let healed = ledger.decide(&orders, &deadline(), at(3_000)).await.unwrap();
+    assert!(healed.iter().all(|decision| state(decision).status == Status::Confirmed));
+    audit(ledger, &sale).await;
+}

@@ -17,7 +17,62 @@ use sale::terms::{NewSale, SaleName, Stock, Window};
 use sale::ticket::TicketState;
 use sale::time::Timestamp;
 use sale::units::Units;
-use store::ledger::{Creation, DeadlineFrom, Decision, Ledger, Row, Sale};
+use store::ledger::{Creation, DeadlineFrom, Decision, Ledger, LedgerError, Row, Sale};
+
+/// Hands every case to the runner of an engine, after what the runner itself wants to be told.
+macro_rules! every_case {
+    ($run:ident $(, $told:expr)*) => {
+        $run! { $($told;)*
+            sales:
+                the_same_request_finds_the_sale_and_another_one_differs,
+                requests_at_the_same_time_create_one_sale,
+                words_touch_neither_terms_nor_stock,
+                words_of_any_characters_are_kept,
+                the_window_moves_only_while_the_sale_is_upcoming,
+                closing_counts_once_and_ends_the_window,
+                sales_are_listed_newest_first_and_retired_ones_last,
+                what_names_no_sale_or_round_finds_none;
+            decide:
+                the_first_thirty_of_a_hundred_are_confirmed,
+                a_double_is_answered_once_a_call_and_always_the_same,
+                orders_given_to_several_deciders_stand_once,
+                the_limit_counts_units_of_this_call_and_of_earlier_ones,
+                an_order_met_after_its_deadline_is_rejected,
+                a_ticket_of_another_buyer_is_an_alarm_and_writes_nothing,
+                an_order_of_an_unknown_round_delays_nobody,
+                two_sales_in_one_call_are_counted_apart,
+                a_rejection_takes_no_units_and_a_verdict_stays,
+                a_call_of_any_size_is_decided,
+                any_history_of_calls_ends_as_the_simple_model_says;
+            restocks:
+                upwards_the_units_are_there_at_once_and_once,
+                downwards_the_units_leave_when_the_gate_has_applied_it,
+                what_was_not_asked_for_cannot_be_finished,
+                unfinished_ones_are_listed_while_their_round_lives,
+                stock_and_number_of_changes_are_bounded,
+                keys_are_told_apart_by_each_byte,
+                a_round_is_retired_or_its_stock_changes,
+                streams_of_orders_and_restocks_conserve_units;
+            tickets:
+                a_read_finds_what_stands_in_the_order_asked,
+                pages_hold_each_ticket_of_the_round_once,
+                a_snapshot_is_what_was_decided,
+                a_snapshot_is_one_view_while_orders_are_decided,
+                any_buyer_that_may_exist_is_kept_as_he_is;
+            aside:
+                an_order_climbs_the_ladder_and_is_parked,
+                set_aside_again_it_stays_as_it_is,
+                a_verdict_takes_the_order_back_in,
+                an_operator_sends_a_parked_order_again,
+                an_operator_rejects_a_parked_order,
+                the_deadline_of_an_order_set_aside_is_kept,
+                an_order_of_an_unknown_round_has_no_deadline,
+                what_is_set_aside_is_taken_and_listed_in_parts,
+                workers_side_by_side_take_up_each_order_once,
+                contacts_far_apart_begin_a_new_run;
+        }
+    };
+}
 
 /// How long orders of these sales may wait for their verdict.
 pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(300);
@@ -113,4 +168,27 @@ pub(crate) async fn audit(ledger: &Ledger, sale: &Sale) {
     let states = rows.iter().map(|row| (row.ticket.id, &row.buyer, row.ticket.state));
     let settled = snapshot.tickets.iter().map(|found| (found.ticket, &found.buyer, found.state));
     assert!(states.eq(settled), "a snapshot holds every ticket");
+}
+
+/// Closes a ledger that has been used, and finds everything in the one that is opened again.
+pub(crate) async fn holds_everything_when_opened_again(
+    ledger: &Ledger,
+    open: impl AsyncFnOnce() -> Ledger,
+) -> Ledger {
+    let sale = create(ledger, 30, 1).await;
+    let orders = crowd(&sale, 50);
+    let decided = ledger.decide(&orders[..40], &deadline(), at(2_000)).await.unwrap();
+    ledger.set_aside(&[(orders[45].clone(), "no".into())], at(2_000)).await.unwrap();
+    ledger.close().await;
+    let late = ledger.probe().await;
+    assert!(matches!(late, Err(LedgerError::Unavailable(_))), "{late:?}");
+
+    let again = open().await;
+    assert_eq!(again.install(), ledger.install());
+    assert_eq!(again.sale(&sale.id).await.unwrap(), Some(sale.clone()));
+    assert_eq!(again.decide(&orders[..40], &deadline(), at(9_000)).await.unwrap(), decided);
+    assert_eq!(again.aside(None, 9).await.unwrap()[0].order, orders[45]);
+    again.probe().await.unwrap();
+    audit(&again, &sale).await;
+    again
 }
