@@ -14,7 +14,7 @@ mod walked;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use futures_util::{StreamExt as _, stream};
+use futures_util::future::join_all;
 use sale::id::RoundId;
 use store::Seams;
 use store::gate::{Figures, GateError, Slot};
@@ -156,21 +156,25 @@ impl Keeper {
     }
 
     async fn tend_all(&mut self, live: Vec<Sale>, unfinished: &[RestockRow]) {
-        let seams = self.seams.clone();
-        let looks = stream::iter(live).map(move |sale| look(seams.clone(), sale));
-        let mut looks = looks.buffered(LOOKS);
         let (mut held, mut all_seen) = (metric::Held::default(), true);
-        while let Some((sale, seen)) = looks.next().await {
-            match &seen {
-                Ok(Seen::Live(_, figures)) => held.add(figures),
-                Ok(Seen::NotWarm | Seen::Nowhere) => {}
-                Err(_) => all_seen = false,
+        let mut live = live.into_iter().peekable();
+        while live.peek().is_some() {
+            let part = live.by_ref().take(LOOKS);
+            let looks = join_all(part.map(|sale| look(self.seams.clone(), sale)));
+            // All of them have ended before one is tended: a look that stands still in its middle
+            // would keep a connection that tending waits for.
+            for (sale, seen) in looks.await {
+                match &seen {
+                    Ok(Seen::Live(_, figures)) => held.add(figures),
+                    Ok(Seen::NotWarm | Seen::Nowhere) => {}
+                    Err(_) => all_seen = false,
+                }
+                let tended = match seen {
+                    Ok(seen) => self.tend(&sale, seen, unfinished).await,
+                    Err(trouble) => Err(trouble),
+                };
+                self.note(Some(sale.round), tended);
             }
-            let tended = match seen {
-                Ok(seen) => self.tend(&sale, seen, unfinished).await,
-                Err(trouble) => Err(trouble),
-            };
-            self.note(Some(sale.round), tended);
         }
         if all_seen {
             held.tell(self.seams.gate.now());

@@ -11,7 +11,7 @@ use std::time::Duration;
 use sale::id::RoundId;
 use sale::time::Timestamp;
 use store::Seams;
-use store::gate::{Figures, GateError, Settlement, Slot};
+use store::gate::{Figures, GateError, Settlement, Slot, Snapshot};
 use store::ledger::{Sale, WorkerId};
 use tokio::time::Instant;
 
@@ -118,7 +118,7 @@ impl Recovery {
             Some(_) | None => {
                 let over = old.map(|gate| gate.sequence);
                 tokio::select! {
-                    built = build(seams, &sale, over) => built?,
+                    built = build(seams, round, over) => built?,
                     never = self.keep_lease(seams, round) => match never {},
                 }
             }
@@ -183,14 +183,20 @@ fn fences_are_back(seams: &Seams, sale: &Sale) -> bool {
     (0..seams.log.partitions()).all(back)
 }
 
-/// Loads the gate, if nothing was decided meanwhile. What is decided later finds either no gate
-/// and comes again, or moves the sequence of the old one, which then stays.
-async fn build(seams: &Seams, sale: &Sale, over: Option<u64>) -> Result<(), Trouble> {
-    let Sale { round, incarnation, .. } = *sale;
-    let Some(mut snapshot) = seams.ledger.snapshot(round).await? else { return Ok(()) };
+async fn build(seams: &Seams, round: RoundId, over: Option<u64>) -> Result<(), Trouble> {
+    match seams.ledger.snapshot(round).await? {
+        Some(snapshot) => load(seams, snapshot, over).await,
+        None => Ok(()),
+    }
+}
+
+/// Loads the gate, if nothing was decided since the snapshot. What is decided later finds either
+/// no gate and comes again, or moves the sequence of the old one, which then stays.
+async fn load(seams: &Seams, mut snapshot: Snapshot, over: Option<u64>) -> Result<(), Trouble> {
     if !seams.ledger.set_loaded(&snapshot).await? {
         return Ok(());
     }
+    let (round, incarnation) = (snapshot.terms.round, snapshot.incarnation);
     // Orders set aside are no tickets of the ledger yet, and hold their units.
     let decided: HashSet<_> = snapshot.tickets.iter().map(|ticket| ticket.ticket).collect();
     for row in set_aside_of(seams, round).await? {
@@ -205,4 +211,32 @@ async fn build(seams: &Seams, sale: &Sale, over: Option<u64>) -> Result<(), Trou
         tracing::info!(round = round.0, incarnation, tickets, "loaded a round into the gate");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::bench::Bench;
+    use store::ledger::{DeadlineFrom, Reached};
+
+    #[tokio::test]
+    async fn a_snapshot_that_a_verdict_has_overtaken_is_not_loaded() {
+        let bench = Bench::new().await;
+        let Bench { seams, .. } = &bench;
+        let sale = bench.cold_sale("lamp", 10).await;
+        let overtaken = seams.ledger.snapshot(sale.round).await.unwrap().unwrap();
+        let now = seams.gate.now();
+        let deadline = DeadlineFrom { reachable_since: now };
+        let lone = bench.lone_batch(&sale, "ada");
+        let none = Reached::default();
+        seams.ledger.decide(lone.orders(), &none, &deadline, now).await.unwrap();
+
+        load(seams, overtaken, None).await.unwrap();
+        let refused = seams.gate.figures(Slot::first(sale.round)).await.unwrap_err();
+        assert!(matches!(refused, GateError::NotWarm(_)), "{refused}");
+
+        build(seams, sale.round, None).await.unwrap();
+        assert_eq!(bench.figures(&sale).await.sold, 1);
+        bench.conserved(&sale).await;
+    }
 }
