@@ -7,12 +7,16 @@
 mod contract;
 #[path = "redis/engine.rs"]
 mod engine;
+#[path = "redis/insisting.rs"]
+mod insisting;
 #[path = "redis/keys.rs"]
 mod keys;
 #[path = "redis/opening.rs"]
 mod opening;
 #[path = "redis/own_server.rs"]
 mod own_server;
+#[path = "redis/server.rs"]
+mod server;
 
 use contract::{Round, grants, outbox};
 use engine::{Place, connection, setting};

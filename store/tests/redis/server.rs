@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::super::{connection, setting};
+use super::engine::{connection, setting};
 
 /// The server, on a port and a folder of its own; killed in the end.
-pub(super) struct Server {
+pub(crate) struct Server {
     options: Vec<String>,
     folder: tempfile::TempDir,
     port: u16,
@@ -25,7 +25,7 @@ struct Running {
 
 impl Server {
     /// Starts one without persistence, unless `options` say otherwise.
-    pub(super) fn start(options: &[&str]) -> Self {
+    pub(crate) fn start(options: &[&str]) -> Self {
         let options: Vec<_> = options.iter().map(|option| (*option).to_owned()).collect();
         let folder = tempfile::tempdir().unwrap();
         for _ in 0..20 {
@@ -39,24 +39,33 @@ impl Server {
         panic!("redis-server does not start with {options:?}");
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
     /// One command, from a connection of its own.
-    pub(super) async fn command(&self, words: &[&str]) {
+    pub(crate) async fn command(&self, words: &[&str]) {
+        self.ask::<redis::Value>(words).await;
+    }
+
+    /// The answer to one command, from a connection of its own.
+    pub(crate) async fn ask<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
         let mut redis = connection(&self.url()).await;
         let mut command = redis::cmd(words[0]);
-        command.arg(&words[1..]).exec_async(&mut redis).await.unwrap();
+        command.arg(&words[1..]).query_async(&mut redis).await.unwrap()
     }
 
     /// Ends it as a crash would.
-    pub(super) fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.running.end();
     }
 
     /// Starts it again on its port and its folder.
-    pub(super) fn start_again(&mut self) {
+    pub(crate) fn start_again(&mut self) {
         let guard = Instant::now() + Duration::from_secs(30);
         self.running = loop {
             if let Some(running) = Running::start(self.port, self.folder.path(), &self.options) {
@@ -67,11 +76,11 @@ impl Server {
     }
 
     /// Holds it: what is sent to it lies in its sockets.
-    pub(super) fn pause(&self) {
+    pub(crate) fn pause(&self) {
         self.running.signal(Signal::STOP);
     }
 
-    pub(super) fn resume(&self) {
+    pub(crate) fn resume(&self) {
         self.running.signal(Signal::CONT);
     }
 }
@@ -97,7 +106,8 @@ impl Running {
         let mut prints = BufReader::new(process.stdout.take().unwrap());
         let mut line = String::new();
         while prints.read_line(&mut line).unwrap() > 0 {
-            if line.contains("Ready to accept connections") {
+            // A Sentinel says the other.
+            if line.contains("Ready to accept connections") || line.contains("+monitor master") {
                 return Some(Self { process, _prints: prints });
             }
             line.clear();

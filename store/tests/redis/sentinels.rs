@@ -1,0 +1,56 @@
+//! A Redis with two replicas under three Sentinels, which belongs to one test.
+
+use super::cluster::{says, until};
+use super::engine::Place;
+use super::server::Server;
+
+/// The name that the Sentinels know it by.
+const SERVICE: &str = "shop";
+
+/// In the beginning the first of `servers` is master.
+pub(crate) struct Watched {
+    pub(crate) servers: Vec<Server>,
+    pub(crate) sentinels: Vec<Server>,
+}
+
+impl Watched {
+    /// Starts one in which a replica takes over after a second.
+    pub(crate) async fn start() -> Self {
+        let master = Server::start(&["--repl-diskless-sync-delay", "0"]);
+        let port = master.port().to_string();
+        let replica = || Server::start(&["--replicaof", "127.0.0.1", &port]);
+        let servers = vec![master, replica(), replica()];
+        let sentinel = || Server::start_sentinel(SERVICE, &port);
+        let watched = Self { servers, sentinels: (0..3).map(|_| sentinel()).collect() };
+        until(|| says(&watched.servers[0], &["INFO"], "connected_slaves:2\r")).await;
+        for replica in &watched.servers[1..] {
+            until(|| says(replica, &["INFO"], "master_link_status:up\r")).await;
+        }
+        for sentinel in &watched.sentinels {
+            until(|| says(sentinel, &["INFO"], "status=ok")).await;
+            until(|| says(sentinel, &["INFO"], "slaves=2,sentinels=3")).await;
+        }
+        watched
+    }
+
+    pub(crate) fn url(&self) -> String {
+        let sentinels: Vec<_> =
+            self.sentinels.iter().map(|each| format!("127.0.0.1:{}", each.port())).collect();
+        format!("redis-sentinel://{}/{SERVICE}", sentinels.join(","))
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        Place::new(&self.url())
+    }
+
+    /// Which of the servers all Sentinels name, once it is another than this one.
+    pub(crate) async fn successor_of(&self, fallen: usize) -> usize {
+        let ask = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE];
+        let old = self.servers[fallen].port();
+        for sentinel in &self.sentinels {
+            until(|| async { sentinel.ask::<(String, u16)>(&ask).await.1 != old }).await;
+        }
+        let (_, port): (String, u16) = self.sentinels[0].ask(&ask).await;
+        self.servers.iter().position(|server| server.port() == port).unwrap()
+    }
+}
