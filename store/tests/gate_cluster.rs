@@ -17,13 +17,17 @@ mod engine;
 mod insisting;
 #[path = "redis/server.rs"]
 mod server;
+#[path = "redis/waiting.rs"]
+mod waiting;
 
 use cases::Cases;
-use cluster::{Cluster, replicated, says, until};
+use cluster::Cluster;
 use contract::Round;
-use engine::Place;
+use engine::{Place, refusal};
 use insisting::{each_has_his_own, insisting, until_answered};
-use store::gate::Bounds;
+use store::gate::{Bounds, GateError};
+use store::open::OpenError;
+use waiting::{replicated, says, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_case_of_the_contract_holds_in_a_cluster() {
@@ -92,5 +96,112 @@ async fn what_a_silent_master_was_sent_is_not_known_and_its_repeats_are_granted_
     until(|| says(&cluster.nodes[silent], &["INFO"], "master_link_status:up\r")).await;
     assert_eq!(round.audit().await.held, 400);
     round.granted(&round.claim("late", "", 1)).await;
+    gate.close().await;
+}
+
+/// Begins to move the slot of a key to another master, and answers the slot.
+async fn begin_to_move(cluster: &Cluster, key: &str, from: usize, to: usize) -> String {
+    let slot: u16 = cluster.nodes[from].ask(&["CLUSTER", "KEYSLOT", key]).await;
+    let slot = slot.to_string();
+    let [source, target] = [from, to].map(|n| cluster.nodes[n].ask(&["CLUSTER", "MYID"]));
+    let (source, target): (String, String) = tokio::join!(source, target);
+    cluster.nodes[to].command(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &source]).await;
+    cluster.nodes[from].command(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &target]).await;
+    slot
+}
+
+async fn move_keys(cluster: &Cluster, slot: &str, from: usize, to: usize) {
+    let keys: Vec<String> =
+        cluster.nodes[from].ask(&["CLUSTER", "GETKEYSINSLOT", slot, "1000"]).await;
+    let port = cluster.nodes[to].port().to_string();
+    for key in keys {
+        cluster.nodes[from].command(&["MIGRATE", "127.0.0.1", &port, &key, "0", "5000"]).await;
+    }
+}
+
+async fn end_the_move(cluster: &Cluster, slot: &str, to: usize) {
+    let target: String = cluster.nodes[to].ask(&["CLUSTER", "MYID"]).await;
+    for n in [to, (to + 1) % 3, (to + 2) % 3] {
+        cluster.nodes[n].command(&["CLUSTER", "SETSLOT", slot, "NODE", &target]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_round_is_followed_to_the_node_that_its_slot_is_moved_to() {
+    let cluster = Cluster::start().await;
+    let place = cluster.place();
+    let gate = place.open(Bounds::default()).await;
+    let round = Round::warm(&gate, 1_000, 1).await;
+    let key = key_of(&place, &round);
+    let from = cluster.master_of(&key).await;
+    let to = (from + 1) % 3;
+    let buyers = insisting(&round);
+    until(|| async { gate.figures(round.slot).await.is_ok_and(|now| now.held > 20) }).await;
+    let slot = begin_to_move(&cluster, &key, from, to).await;
+    // From here on calls are put off: scripts name keys that are not at the source.
+    move_keys(&cluster, &slot, from, to).await;
+    end_the_move(&cluster, &slot, to).await;
+    until_answered(|| gate.figures(round.slot)).await;
+    each_has_his_own(&round, buyers).await;
+    let there: u64 = cluster.nodes[to].ask(&["CLUSTER", "COUNTKEYSINSLOT", &slot]).await;
+    assert!(there >= 3, "terms, stock, records");
+    gate.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_has_moved_before_its_slot_is_asked_for_where_it_is() {
+    let cluster = Cluster::start().await;
+    let place = cluster.place();
+    let gate = place.open(Bounds::default()).await;
+    let mark = format!("{}:install", place.prefix);
+    let from = cluster.master_of(&mark).await;
+    let to = (from + 1) % 3;
+    let slot = begin_to_move(&cluster, &mark, from, to).await;
+    gate.probe().await.unwrap();
+    move_keys(&cluster, &slot, from, to).await;
+    gate.probe().await.unwrap();
+    place.open(Bounds::default()).await.close().await;
+    assert_eq!(cluster.nodes[from].ask::<u64>(&["CLUSTER", "COUNTKEYSINSLOT", &slot]).await, 0);
+    end_the_move(&cluster, &slot, to).await;
+    gate.probe().await.unwrap();
+    gate.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_is_refused_as_a_single_redis_and_a_single_redis_as_a_cluster() {
+    let cluster = Cluster::start().await;
+    for node in [&cluster.nodes[0], &cluster.nodes[3]] {
+        let text = refusal(Place::new(&node.url()).try_open(Bounds::default()).await);
+        assert!(text.contains("as redis-cluster://"), "{text}");
+    }
+    let alone = server::Server::start(&[]);
+    let url = alone.url().replace("redis:", "redis-cluster:");
+    let text = refusal(Place::new(&url).try_open(Bounds::default()).await);
+    assert!(text.contains("as redis://"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_of_which_one_master_evicts_keys_is_refused() {
+    let cluster = Cluster::start().await;
+    cluster.nodes[2].command(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]).await;
+    let text = refusal(cluster.place().try_open(Bounds::default()).await);
+    assert!(text.contains("maxmemory-policy noeviction"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_that_lacks_slots_grants_nothing_and_may_come_back() {
+    let mut cluster = Cluster::start().await;
+    let gate = cluster.place().open(Bounds::default()).await;
+    for n in [1, 4] {
+        cluster.nodes[n].kill();
+    }
+    until(|| says(&cluster.nodes[0], &["CLUSTER", "INFO"], "cluster_state:fail\r")).await;
+    until(|| says(&cluster.nodes[2], &["CLUSTER", "INFO"], "cluster_state:fail\r")).await;
+    let probed = gate.probe().await;
+    assert!(matches!(probed, Err(GateError::Unavailable(_) | GateError::NotKnown)), "{probed:?}");
+    let opened = cluster.place().try_open(Bounds::default()).await;
+    assert!(matches!(opened, Err(OpenError::Unreachable(_))), "it may come back by itself");
+    cluster.nodes[1].start_again();
+    until_answered(|| gate.probe()).await;
     gate.close().await;
 }

@@ -1,9 +1,8 @@
 //! A Redis Cluster that belongs to one test: three masters, each with a replica.
 
-use std::time::Duration;
-
 use super::engine::Place;
 use super::server::Server;
+use super::waiting::{says, until};
 
 /// Slots of a cluster.
 const SLOTS: usize = 16_384;
@@ -71,32 +70,4 @@ impl Cluster {
         let slot: usize = self.nodes[0].ask(&["CLUSTER", "KEYSLOT", key]).await;
         (0..3).find(|n| slot < (n + 1) * SLOTS / 3).unwrap()
     }
-}
-
-/// Whether an answer has this in it.
-pub(crate) async fn says(node: &Server, words: &[&str], text: &str) -> bool {
-    node.ask::<String>(words).await.contains(text)
-}
-
-/// Everything that a master has answered is on its replica too, so that its end loses nothing.
-pub(crate) async fn replicated(master: &Server) {
-    until(|| async {
-        let info: String = master.ask(&["INFO", "replication"]).await;
-        let number = |name| {
-            let (_, rest) = info.split_once(name).unwrap();
-            rest.split([',', '\r']).next().unwrap().parse::<u64>().unwrap()
-        };
-        number("master_repl_offset:") == number(",offset=")
-    })
-    .await;
-}
-
-/// Looks until it is so; a failure guard ends it.
-pub(crate) async fn until<F: Future<Output = bool>>(mut is_so: impl FnMut() -> F) {
-    let looking = async {
-        while !is_so().await {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), looking).await.expect("it becomes so");
 }

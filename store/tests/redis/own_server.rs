@@ -12,9 +12,8 @@ use store::gate::{Bounds, Gate, GateError, Slot};
 use tokio::task::JoinSet;
 
 use super::contract::{self, Round, fresh_batch};
-use super::engine::{Place, connection};
+use super::engine::{Place, connection, refusal};
 use super::insisting::{each_has_his_own, insist, insisting, until_answered};
-use super::opening::refusal;
 use super::server::Server;
 
 /// On disk before it is answered.

@@ -1,8 +1,8 @@
 //! A Redis with two replicas under three Sentinels, which belongs to one test.
 
-use super::cluster::{says, until};
 use super::engine::Place;
 use super::server::Server;
+use super::waiting::{says, until};
 
 /// The name that the Sentinels know it by.
 const SERVICE: &str = "shop";
@@ -20,7 +20,12 @@ impl Watched {
         let port = master.port().to_string();
         let replica = || Server::start(&["--replicaof", "127.0.0.1", &port]);
         let servers = vec![master, replica(), replica()];
-        let sentinel = || Server::start_sentinel(SERVICE, &port);
+        let config = format!(
+            "sentinel monitor {SERVICE} 127.0.0.1 {port} 2\n\
+             sentinel down-after-milliseconds {SERVICE} 1000\n\
+             sentinel failover-timeout {SERVICE} 5000\n"
+        );
+        let sentinel = || Server::start_with(&config, &["--sentinel"]);
         let watched = Self { servers, sentinels: (0..3).map(|_| sentinel()).collect() };
         until(|| says(&watched.servers[0], &["INFO"], "connected_slaves:2\r")).await;
         for replica in &watched.servers[1..] {

@@ -5,9 +5,10 @@ use std::net::TcpListener;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use redis::{FromRedisValue, RedisResult};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::engine::{connection, setting};
+use super::engine::setting;
 
 /// The server, on a port and a folder of its own; killed in the end.
 pub(crate) struct Server {
@@ -26,8 +27,14 @@ struct Running {
 impl Server {
     /// Starts one without persistence, unless `options` say otherwise.
     pub(crate) fn start(options: &[&str]) -> Self {
+        Self::start_with("", options)
+    }
+
+    /// Starts one with this in its configuration file.
+    pub(crate) fn start_with(config: &str, options: &[&str]) -> Self {
         let options: Vec<_> = options.iter().map(|option| (*option).to_owned()).collect();
         let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("redis.conf"), config).unwrap();
         for _ in 0..20 {
             let free = TcpListener::bind("127.0.0.1:0").unwrap();
             let port = free.local_addr().unwrap().port();
@@ -53,10 +60,15 @@ impl Server {
     }
 
     /// The answer to one command, from a connection of its own.
-    pub(crate) async fn ask<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
-        let mut redis = connection(&self.url()).await;
-        let mut command = redis::cmd(words[0]);
-        command.arg(&words[1..]).query_async(&mut redis).await.unwrap()
+    pub(crate) async fn ask<T: FromRedisValue>(&self, words: &[&str]) -> T {
+        self.try_ask(words).await.unwrap()
+    }
+
+    /// The same of one that may be refused, or cut off by a Sentinel.
+    pub(crate) async fn try_ask<T: FromRedisValue>(&self, words: &[&str]) -> RedisResult<T> {
+        let client = redis::Client::open(self.url())?;
+        let mut redis = client.get_multiplexed_async_connection().await?;
+        redis::cmd(words[0]).arg(&words[1..]).query_async(&mut redis).await
     }
 
     /// Ends it as a crash would.
@@ -95,6 +107,7 @@ impl Running {
     /// `None` if it ends before it is ready, as it does where the port is taken.
     fn start(port: u16, folder: &std::path::Path, options: &[String]) -> Option<Self> {
         let mut process = Command::new(setting("TEST_REDIS_SERVER"))
+            .arg(folder.join("redis.conf"))
             .args(["--bind", "127.0.0.1", "--save", "", "--logfile", "", "--port"])
             .arg(port.to_string())
             .arg("--dir")

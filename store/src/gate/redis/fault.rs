@@ -122,6 +122,9 @@ fn advice(error: &RedisError) -> &'static str {
         None if is_certificate(error) => {
             "the certificate of Redis is not trusted: name the file of its root in engines_ca"
         }
+        None if error.kind() == ErrorKind::AuthenticationFailed => {
+            "Redis refuses this user and password: correct the gate's address"
+        }
         None if error.is_io_error() => "there is no connection to Redis",
         None if error.kind() == ErrorKind::RESP3NotSupported => {
             "this Redis is too old: Dibs needs 7.0 or later"

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use redis::{Client, ProtocolVersion, RedisError, cmd};
+use redis::{Client, ErrorKind, ProtocolVersion, RedisError, cmd};
 use url::Url;
 
 use super::address::Nodes;
@@ -105,14 +105,19 @@ impl Sentinels {
 
 fn unheard(error: RedisError) -> Fault {
     match error.code() {
-        Some("NOAUTH" | "WRONGPASS" | "NOPERM") => Fault::Unfit(format!(
-            "the Sentinels want a user of their own: give sentinel-user and sentinel-password in \
-             the gate's address ({error})"
-        )),
+        Some("NOAUTH" | "WRONGPASS" | "NOPERM") => Fault::Unfit(refused(&error)),
         Some("ERR") => Fault::Unfit(format!(
             "these servers are no Sentinels: name them by redis-sentinel:// only if they are \
              ({error})"
         )),
+        None if error.kind() == ErrorKind::AuthenticationFailed => Fault::Unfit(refused(&error)),
         Some(_) | None => Fault::NotSent(error),
     }
+}
+
+fn refused(error: &RedisError) -> String {
+    format!(
+        "the Sentinels refuse this user and password, which are not those of Redis: correct \
+         sentinel-user and sentinel-password in the gate's address ({error})"
+    )
 }
