@@ -15,6 +15,8 @@ mod cluster;
 mod engine;
 #[path = "redis/insisting.rs"]
 mod insisting;
+#[path = "redis/refused.rs"]
+mod refused;
 #[path = "redis/server.rs"]
 mod server;
 #[path = "redis/waiting.rs"]
@@ -23,8 +25,9 @@ mod waiting;
 use cases::Cases;
 use cluster::Cluster;
 use contract::Round;
-use engine::{Place, refusal};
+use engine::Place;
 use insisting::{each_has_his_own, insisting, until_answered};
+use refused::refusal;
 use store::gate::{Bounds, GateError};
 use store::open::OpenError;
 use waiting::{replicated, says, until};

@@ -13,6 +13,8 @@ mod cases;
 mod engine;
 #[path = "redis/insisting.rs"]
 mod insisting;
+#[path = "redis/refused.rs"]
+mod refused;
 #[path = "redis/sentinels.rs"]
 mod sentinels;
 #[path = "redis/server.rs"]
@@ -22,8 +24,9 @@ mod waiting;
 
 use cases::Cases;
 use contract::Round;
-use engine::{Place, refusal};
+use engine::Place;
 use insisting::{each_has_his_own, insisting, until_answered};
+use refused::refusal;
 use sale::id::InstallId;
 use sentinels::Watched;
 use store::gate::Bounds;

@@ -65,18 +65,6 @@ impl Place {
     }
 }
 
-/// Why it is refused, in one line.
-pub(crate) fn refusal(opened: Result<Gate, OpenError>) -> String {
-    match opened {
-        Err(OpenError::Refused(text)) => {
-            assert!(!text.is_empty() && !text.contains('\n'), "one line: {text:?}");
-            text
-        }
-        Err(OpenError::Unreachable(text)) => panic!("unreachable where refused is due: {text}"),
-        Ok(_) => panic!("it opens"),
-    }
-}
-
 /// A connection beside those of the gate.
 pub(crate) async fn connection(url: &str) -> MultiplexedConnection {
     redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap()

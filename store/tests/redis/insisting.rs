@@ -24,7 +24,9 @@ where
                 Err(GateError::Unavailable(_) | GateError::NotKnown) => {
                     tokio::time::sleep(PACE).await;
                 }
-                Err(error @ GateError::NotWarm(_)) => panic!("{error}"),
+                Err(error @ (GateError::NotWarm(_) | GateError::Recovering(_))) => {
+                    panic!("{error}")
+                }
             }
         }
     };

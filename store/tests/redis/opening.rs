@@ -7,12 +7,13 @@ use sale::grant::Answer;
 use sale::id::InstallId;
 use sale::terms::Restock;
 use store::gate::redis::Address;
-use store::gate::{Bounds, Gate, GateError};
+use store::gate::{Bounds, GateError};
 use store::open::OpenError;
 use tokio::net::TcpSocket;
 
 use super::contract::{self, Round, fresh_batch};
-use super::engine::{Place, connection, refusal, setting};
+use super::engine::{Place, connection, setting};
+use super::refused::refusal;
 use super::{place, used_round};
 
 #[tokio::test]
@@ -39,7 +40,7 @@ async fn the_rounds_of_another_install_are_not_touched() {
         foreign.resend(slot, 10).await.map(drop),
         foreign.restock(slot, "new", &Restock::new(1).unwrap()).await.map(drop),
         foreign.set_terms(terms).await,
-        foreign.warm(snapshot).await.map(drop),
+        foreign.warm(snapshot, None).await.map(drop),
         foreign.retire(slot.round).await,
     ];
     for answer in answers {

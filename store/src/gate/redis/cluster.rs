@@ -258,7 +258,7 @@ impl Refusal {
     fn of(fault: &Fault, node: &Node) -> Option<Self> {
         let error = match fault {
             Fault::NotSent(_) | Fault::Unfit(_) | Fault::NotYet(_) => return Some(Self::NotRun),
-            Fault::Unreadable(_) => return None,
+            Fault::Unreadable(_) | Fault::InDoubt(_) => return None,
             Fault::Sent(error) => error.clone(),
         };
         // All of a pipeline is on one slot.

@@ -20,8 +20,10 @@ pub(super) enum Fault {
     NotYet(String),
     /// What was sent was answered by an error, or not at all.
     Sent(RedisError),
-    /// The answer is none that Dibs knows.
+    /// What was only looked at is none that Dibs knows.
     Unreadable(Unreadable),
+    /// The answer to a call that may have had its effect is none that Dibs knows.
+    InDoubt(Unreadable),
 }
 
 impl From<Unreadable> for Fault {
@@ -35,7 +37,11 @@ impl Fault {
     pub(super) fn is_no_script(&self) -> bool {
         match self {
             Self::Sent(error) => error.code() == Some("NOSCRIPT"),
-            Self::NotSent(_) | Self::Unfit(_) | Self::NotYet(_) | Self::Unreadable(_) => false,
+            Self::NotSent(_)
+            | Self::Unfit(_)
+            | Self::NotYet(_)
+            | Self::Unreadable(_)
+            | Self::InDoubt(_) => false,
         }
     }
 
@@ -52,8 +58,14 @@ impl Fault {
                 Some(_) | None => error.is_io_error() && !is_certificate(error),
             },
             Self::NotYet(_) => true,
-            Self::Unfit(_) | Self::Unreadable(_) => false,
+            Self::Unfit(_) | Self::Unreadable(_) | Self::InDoubt(_) => false,
         }
+    }
+
+    /// Tells what the error itself has no room for.
+    fn not_known(&self) -> GateError {
+        tracing::error!(error = self.sentence(), "a call of the gate may have had its effect");
+        GateError::NotKnown
     }
 
     /// What happened, and what to do.
@@ -61,7 +73,7 @@ impl Fault {
         match self {
             Self::NotSent(error) | Self::Sent(error) => format!("{} ({error})", advice(error)),
             Self::Unfit(why) | Self::NotYet(why) => why.clone(),
-            Self::Unreadable(unreadable) => unreadable.to_string(),
+            Self::Unreadable(unreadable) | Self::InDoubt(unreadable) => unreadable.to_string(),
         }
     }
 }
@@ -70,6 +82,8 @@ impl From<Fault> for GateError {
     fn from(fault: Fault) -> Self {
         match &fault {
             Fault::Sent(error) if is_lost(error) => Self::NotKnown,
+            Fault::Sent(error) if is_cut_short(error) => fault.not_known(),
+            Fault::InDoubt(_) => fault.not_known(),
             Fault::NotSent(_)
             | Fault::Unfit(_)
             | Fault::NotYet(_)
@@ -83,6 +97,11 @@ impl From<Fault> for GateError {
 /// either: the way to Redis may be gone without a word.
 pub(super) fn is_lost(error: &RedisError) -> bool {
     error.is_io_error() || error.is_unrecoverable_error()
+}
+
+/// Whether a script failed on its way. What it wrote before stays.
+fn is_cut_short(error: &RedisError) -> bool {
+    error.detail().is_some_and(|detail| detail.contains("user_script"))
 }
 
 /// Whether the other end's certificate was not accepted.
