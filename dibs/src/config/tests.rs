@@ -164,7 +164,10 @@ fn a_gate_may_be_a_cluster_or_stand_under_sentinels() {
             "redis-sentinel://:hunter2@a:1,b/main?prefix=shop&sentinel-password=hunter2",
             "redis-sentinel://a:1,b/main?prefix=shop",
         ),
-        ("rediss-sentinel://a/main/2", "rediss-sentinel://a/main/2?prefix=dibs"),
+        (
+            "rediss-sentinel://a/main/2?sentinel-user=dibs&sentinel-password=hunter2",
+            "rediss-sentinel://a/main/2?prefix=dibs",
+        ),
     ] {
         let gate = ("DIBS_GATE", address);
         let listing = read("", &[gate, LOG, LOG_ADMIN, LEDGER], &[]).listing();
