@@ -8,6 +8,8 @@
 mod contract;
 #[path = "redis/cases.rs"]
 mod cases;
+#[path = "redis/certificates.rs"]
+mod certificates;
 #[path = "redis/cluster.rs"]
 mod cluster;
 #[expect(dead_code, reason = "what belongs to the test alone is not cleared")]
@@ -23,6 +25,7 @@ mod server;
 mod waiting;
 
 use cases::Cases;
+use certificates::Certificates;
 use cluster::Cluster;
 use contract::Round;
 use engine::Place;
@@ -206,5 +209,24 @@ async fn a_cluster_that_lacks_slots_grants_nothing_and_may_come_back() {
     assert!(matches!(opened, Err(OpenError::Unreachable(_))), "it may come back by itself");
     cluster.nodes[1].start_again();
     until_answered(|| gate.probe()).await;
+    gate.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_node_of_a_cluster_is_reached_over_tls() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let certificates = Certificates::make();
+    let mut settings = certificates.settings();
+    settings.extend(["--tls-cluster", "yes"].map(str::to_owned));
+    let cluster = Cluster::start_as(Some(&settings)).await;
+    let mut place = cluster.place();
+    assert!(place.try_open(Bounds::default()).await.is_err(), "nobody vouches for its nodes");
+    place.ca = Some(certificates.authority());
+    let gate = place.open(Bounds::default()).await;
+    for _ in 0..12 {
+        let round = Round::warm(&gate, 1, 1).await;
+        round.granted(&round.claim("ada", "", 1)).await;
+    }
+    gate.probe().await.unwrap();
     gate.close().await;
 }

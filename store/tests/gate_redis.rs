@@ -17,6 +17,7 @@ mod opening;
 mod own_server;
 #[path = "redis/refused.rs"]
 mod refused;
+#[expect(dead_code, reason = "no server here is told of to another")]
 #[path = "redis/server.rs"]
 mod server;
 

@@ -8,6 +8,8 @@
 mod contract;
 #[path = "redis/cases.rs"]
 mod cases;
+#[path = "redis/certificates.rs"]
+mod certificates;
 #[expect(dead_code, reason = "what belongs to the test alone is not cleared")]
 #[path = "redis/engine.rs"]
 mod engine;
@@ -17,12 +19,14 @@ mod insisting;
 mod refused;
 #[path = "redis/sentinels.rs"]
 mod sentinels;
+#[expect(dead_code, reason = "every server here may have to speak TLS")]
 #[path = "redis/server.rs"]
 mod server;
 #[path = "redis/waiting.rs"]
 mod waiting;
 
 use cases::Cases;
+use certificates::Certificates;
 use contract::Round;
 use engine::Place;
 use insisting::{each_has_his_own, insisting, until_answered};
@@ -134,7 +138,7 @@ async fn what_is_named_wrongly_is_refused_by_a_line_that_says_how_to_name_it() {
     let master = watched.servers[0].url();
     for (url, hint) in [
         (watched.url().replace("/shop", "/store"), "no service store"),
-        (format!("{}/shop", master.replace("redis:", "redis-sentinel:")), "no Sentinels"),
+        (format!("{}/shop", master.replace("redis:", "redis-sentinel:")), "as redis://"),
         (sentinel.clone(), "as redis-sentinel://"),
         (sentinel.replace("redis:", "redis-cluster:"), "as redis-sentinel://"),
         (watched.servers[1].url(), "redis-sentinel://"),
@@ -161,11 +165,30 @@ async fn sentinels_with_a_password_of_their_own_get_it() {
         async move { redis::migrate(&address, None, InstallId([7; 16])).await }
     };
     for options in
-        ["", "&sentinel-user=dibs&sentinel-password=m%40ster", "&sentinel-password=other"]
+        ["", "&sentinel-user=dibs&sentinel-password=m%40ster", "&sentinel-password=0ther"]
     {
         let Err(OpenError::Refused(text)) = open(options).await else { panic!("{options}") };
         assert!(text.contains("sentinel-password"), "{text}");
-        assert!(!text.contains("m@ster") && !text.contains("other"), "{text}");
+        assert!(!text.contains("m@ster") && !text.contains("0ther"), "{text}");
     }
     open("&sentinel-user=dibs&sentinel-password=w%40tch").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sentinels_and_the_master_that_they_name_are_reached_over_tls() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let certificates = Certificates::make();
+    let mut watched = Watched::start_as(Some(&certificates.settings())).await;
+    let mut place = watched.place();
+    assert!(place.try_open(Bounds::default()).await.is_err(), "nobody vouches for them");
+    place.ca = Some(certificates.authority());
+    let gate = place.open(Bounds::default()).await;
+    let round = Round::warm(&gate, 10, 1).await;
+    replicated(&watched.servers[0]).await;
+    watched.servers[0].kill();
+    watched.successor_of(0).await;
+    until_answered(|| gate.probe()).await;
+    until_answered(|| gate.figures(round.slot)).await;
+    round.granted(&round.claim("ada", "", 1)).await;
+    gate.close().await;
 }

@@ -11,11 +11,17 @@ const SLOTS: usize = 16_384;
 /// three places on.
 pub(crate) struct Cluster {
     pub(crate) nodes: Vec<Server>,
+    scheme: &'static str,
 }
 
 impl Cluster {
     /// Starts one whose replicas take over after a second.
     pub(crate) async fn start() -> Self {
+        Self::start_as(None).await
+    }
+
+    /// Starts one that speaks TLS, if there are settings for it.
+    pub(crate) async fn start_as(tls: Option<&[String]>) -> Self {
         let settings = [
             "--cluster-enabled",
             "yes",
@@ -28,7 +34,10 @@ impl Cluster {
             "--repl-diskless-sync-delay",
             "0",
         ];
-        let cluster = Self { nodes: (0..6).map(|_| Server::start(&settings)).collect() };
+        let cluster = Self {
+            nodes: (0..6).map(|_| Server::start_as("", &settings, tls)).collect(),
+            scheme: if tls.is_some() { "rediss" } else { "redis" },
+        };
         let nodes = &cluster.nodes;
         for (n, node) in nodes[..3].iter().enumerate() {
             let (first, last) = (n * SLOTS / 3, (n + 1) * SLOTS / 3 - 1);
@@ -58,7 +67,7 @@ impl Cluster {
     pub(crate) fn url(&self) -> String {
         let nodes: Vec<_> =
             self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.port())).collect();
-        format!("redis-cluster://{}", nodes.join(","))
+        format!("{}-cluster://{}", self.scheme, nodes.join(","))
     }
 
     pub(crate) fn place(&self) -> Place {

@@ -11,22 +11,29 @@ const SERVICE: &str = "shop";
 pub(crate) struct Watched {
     pub(crate) servers: Vec<Server>,
     pub(crate) sentinels: Vec<Server>,
+    scheme: &'static str,
 }
 
 impl Watched {
     /// Starts one in which a replica takes over after a second.
     pub(crate) async fn start() -> Self {
-        let master = Server::start(&["--repl-diskless-sync-delay", "0"]);
+        Self::start_as(None).await
+    }
+
+    /// Starts one that speaks TLS, if there are settings for it.
+    pub(crate) async fn start_as(tls: Option<&[String]>) -> Self {
+        let master = Server::start_as("", &["--repl-diskless-sync-delay", "0"], tls);
         let port = master.port().to_string();
-        let replica = || Server::start(&["--replicaof", "127.0.0.1", &port]);
+        let replica = || Server::start_as("", &["--replicaof", "127.0.0.1", &port], tls);
         let servers = vec![master, replica(), replica()];
         let config = format!(
             "sentinel monitor {SERVICE} 127.0.0.1 {port} 2\n\
              sentinel down-after-milliseconds {SERVICE} 1000\n\
              sentinel failover-timeout {SERVICE} 5000\n"
         );
-        let sentinel = || Server::start_with(&config, &["--sentinel"]);
-        let watched = Self { servers, sentinels: (0..3).map(|_| sentinel()).collect() };
+        let sentinel = || Server::start_as(&config, &["--sentinel"], tls);
+        let scheme = if tls.is_some() { "rediss" } else { "redis" };
+        let watched = Self { servers, sentinels: (0..3).map(|_| sentinel()).collect(), scheme };
         until(|| says(&watched.servers[0], &["INFO"], "connected_slaves:2\r")).await;
         for replica in &watched.servers[1..] {
             until(|| says(replica, &["INFO"], "master_link_status:up\r")).await;
@@ -41,7 +48,7 @@ impl Watched {
     pub(crate) fn url(&self) -> String {
         let sentinels: Vec<_> =
             self.sentinels.iter().map(|each| format!("127.0.0.1:{}", each.port())).collect();
-        format!("redis-sentinel://{}/{SERVICE}", sentinels.join(","))
+        format!("{}-sentinel://{}/{SERVICE}", self.scheme, sentinels.join(","))
     }
 
     pub(crate) fn place(&self) -> Place {

@@ -10,11 +10,16 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::engine::setting;
 
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
 /// The server, on a port and a folder of its own; killed in the end.
 pub(crate) struct Server {
     options: Vec<String>,
     folder: tempfile::TempDir,
     port: u16,
+    tls_port: Option<u16>,
     running: Running,
 }
 
@@ -27,31 +32,37 @@ struct Running {
 impl Server {
     /// Starts one without persistence, unless `options` say otherwise.
     pub(crate) fn start(options: &[&str]) -> Self {
-        Self::start_with("", options)
+        Self::start_as("", options, None)
     }
 
-    /// Starts one with this in its configuration file.
-    pub(crate) fn start_with(config: &str, options: &[&str]) -> Self {
-        let options: Vec<_> = options.iter().map(|option| (*option).to_owned()).collect();
+    /// Starts one with this in its configuration file, which listens to TLS on a port of its own
+    /// too, if there are settings for it.
+    pub(crate) fn start_as(config: &str, options: &[&str], tls: Option<&[String]>) -> Self {
+        let given: Vec<_> = options.iter().map(|option| (*option).to_owned()).collect();
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("redis.conf"), config).unwrap();
         for _ in 0..20 {
-            let free = TcpListener::bind("127.0.0.1:0").unwrap();
-            let port = free.local_addr().unwrap().port();
-            drop(free);
+            let (port, mut options) = (free_port(), given.clone());
+            let tls_port = tls.map(|_| free_port());
+            if let (Some(settings), Some(port)) = (tls, tls_port) {
+                options.extend(["--tls-port".to_owned(), port.to_string()]);
+                options.extend_from_slice(settings);
+            }
             if let Some(running) = Running::start(port, folder.path(), &options) {
-                return Self { options, folder, port, running };
+                return Self { options, folder, port, tls_port, running };
             }
         }
-        panic!("redis-server does not start with {options:?}");
+        panic!("redis-server does not start with {given:?}");
     }
 
+    /// The port that clients and other servers are told of.
     pub(crate) fn port(&self) -> u16 {
-        self.port
+        self.tls_port.unwrap_or(self.port)
     }
 
+    /// Its address for the test itself, without TLS.
     pub(crate) fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port())
+        format!("redis://127.0.0.1:{}", self.port)
     }
 
     /// One command, from a connection of its own.

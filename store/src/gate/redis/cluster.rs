@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::future::{select_ok, try_join_all};
 use redis::{Cmd, Pipeline, Value, cmd, pipe};
@@ -23,6 +23,10 @@ use super::wire::{CONNECT, End, PAUSE, Server, Wire, too_slow};
 
 /// How often one call is sent on before its caller hears of it.
 const REDIRECTS: usize = 5;
+
+/// How long it may take to read the map anew: a call that could not connect to a node still ends
+/// in time to say that it was not sent.
+const LEARN: Duration = Duration::from_millis(400);
 
 /// The nodes of a cluster, as far as calls need them.
 pub(super) struct Cluster {
@@ -85,7 +89,7 @@ impl Cluster {
     /// Sees that every slot has a master. One node that says so is enough: those that are cut off
     /// from the others say otherwise.
     pub(super) async fn check(&self) -> Result<(), Fault> {
-        self.ask(None, cmd("CLUSTER").arg("INFO"), |_, answer| {
+        self.ask(None, cmd("CLUSTER").arg("INFO"), CONNECT, |_, answer| {
             let info: String =
                 redis::from_redis_value(answer).map_err(|e| Fault::Sent(e.into()))?;
             let says = |name| info.lines().find_map(|line| line.strip_prefix(name));
@@ -107,7 +111,9 @@ impl Cluster {
     pub(super) async fn send(&self, work: Work<'_>) -> Result<Value, Fault> {
         let Some(key) = work.key() else {
             return match work {
-                Work::Command(command) => self.ask(None, command, |_, answer| Ok(answer)).await,
+                Work::Command(command) => {
+                    self.ask(None, command, CONNECT, |_, answer| Ok(answer)).await
+                }
                 // There is nothing in it.
                 Work::Pipeline(_) => Ok(Value::Nil),
             };
@@ -163,7 +169,7 @@ impl Cluster {
         let read = |node: &Node, answer| {
             ranges(answer, node).ok_or(Fault::Unreadable(Unreadable("map of slots")))
         };
-        let told = self.ask(but, cmd("CLUSTER").arg("SLOTS"), read).await;
+        let told = self.ask(but, cmd("CLUSTER").arg("SLOTS"), LEARN, read).await;
         *asked = Some(Instant::now());
         let owners: BTreeMap<_, _> =
             told?.into_iter().map(|(first, last, node)| (last, (first, node))).collect();
@@ -179,6 +185,7 @@ impl Cluster {
         &self,
         but: Option<&Node>,
         command: &Cmd,
+        within: Duration,
         read: impl Fn(&Node, Value) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
         let mut nodes =
@@ -194,7 +201,7 @@ impl Cluster {
             let read = &read;
             answers.push(Box::pin(async move { read(&node, wire.query(command).await?) }));
         }
-        let first = tokio::time::timeout(CONNECT, select_ok(answers)).await;
+        let first = tokio::time::timeout(within, select_ok(answers)).await;
         first.unwrap_or_else(|_| Err(Fault::NotSent(too_slow()))).map(|(answer, _)| answer)
     }
 

@@ -12,6 +12,8 @@ pub(super) enum Part {
     Alone,
     /// The master that Sentinels name.
     Master,
+    /// A Sentinel, which keeps nothing.
+    Sentinel,
     /// A node of a cluster. A replica among them sends calls on to its master.
     Node,
 }
@@ -29,6 +31,9 @@ pub(super) fn check(info: &str, part: Part) -> Result<(), Fault> {
         return Err(Fault::Unfit(why));
     }
     check_mode(says("redis_mode"), part)?;
+    if part == Part::Sentinel {
+        return Ok(());
+    }
     if says("role") != "master" {
         let master = format!("{}:{}", says("master_host"), says("master_port"));
         check_replica(&master, part)?;
@@ -46,9 +51,11 @@ pub(super) fn check(info: &str, part: Part) -> Result<(), Fault> {
 
 fn check_mode(mode: &str, part: Part) -> Result<(), Fault> {
     let remedy = match (mode, part) {
-        ("standalone", Part::Alone | Part::Master) | ("cluster", Part::Node) => return Ok(()),
-        ("standalone", Part::Node) => "name it as redis:// (rediss:// for TLS)",
-        ("cluster", Part::Alone | Part::Master) => {
+        ("standalone", Part::Alone | Part::Master)
+        | ("cluster", Part::Node)
+        | ("sentinel", Part::Sentinel) => return Ok(()),
+        ("standalone", Part::Node | Part::Sentinel) => "name it as redis:// (rediss:// for TLS)",
+        ("cluster", Part::Alone | Part::Master | Part::Sentinel) => {
             "name the cluster as redis-cluster:// (rediss-cluster:// for TLS)"
         }
         ("sentinel", _) => {
@@ -71,7 +78,7 @@ fn check_replica(master: &str, part: Part) -> Result<(), Fault> {
              master"
                 .to_owned(),
         )),
-        Part::Node => Ok(()),
+        Part::Node | Part::Sentinel => Ok(()),
     }
 }
 
@@ -106,6 +113,7 @@ mod tests {
             check(&info(&[]), part).unwrap();
             check(&info(&[("redis_version", "8.2.1")]), part).unwrap();
         }
+        check("redis_version:7.0.15\r\nredis_mode:sentinel\r\n", Part::Sentinel).unwrap();
         check(&info(&[("redis_mode", "cluster")]), Part::Node).unwrap();
         check(&info(&[("redis_mode", "cluster"), ("role", "slave")]), Part::Node).unwrap();
     }
@@ -125,6 +133,7 @@ mod tests {
             assert!(refused.contains(hint), "{refused}");
         }
         assert!(refusal(&[], Part::Node).contains("redis:// "));
+        assert!(refusal(&[], Part::Sentinel).contains("redis:// "));
         let evicts = [("redis_mode", "cluster"), ("maxmemory_policy", "volatile-lru")];
         assert!(refusal(&evicts, Part::Node).contains("noeviction"));
     }

@@ -6,14 +6,14 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use redis::{Client, ErrorKind, ProtocolVersion, RedisError, cmd};
+use redis::{ErrorKind, RedisError, cmd};
 use url::Url;
 
 use super::address::Nodes;
 use super::fault::Fault;
 use super::info::Part;
 use super::node::Node;
-use super::wire::{Connection, Server, client, too_slow};
+use super::wire::{Connection, End, Server, Wire, too_slow};
 
 /// How long a Sentinel may take to be reached and to answer. It leaves time to connect to the
 /// master within one call.
@@ -21,7 +21,7 @@ const ASK: Duration = Duration::from_millis(500);
 
 /// Sentinels, and the service that they watch.
 pub(super) struct Sentinels {
-    clients: Vec<Client>,
+    wires: Vec<Wire>,
     service: String,
     /// The master's URL, but for host and port.
     master: Url,
@@ -35,10 +35,9 @@ impl Sentinels {
         master: &Url,
         ca: Option<&[u8]>,
     ) -> Result<Self, Fault> {
-        // A Sentinel sends nothing unasked on such a connection, so that the older protocol does.
-        let clients = sentinels.iter().map(|url| client(url, ca, ProtocolVersion::RESP2));
+        let wire = |url| Server::new(url, ca, Part::Sentinel).map(|to| Wire::new(End::Server(to)));
         Ok(Self {
-            clients: clients.collect::<Result<_, _>>().map_err(Fault::NotSent)?,
+            wires: sentinels.iter().map(wire).collect::<Result<_, Fault>>()?,
             service: service.to_owned(),
             master: master.clone(),
             ca: ca.map(<[u8]>::to_vec),
@@ -64,7 +63,7 @@ impl Sentinels {
     pub(super) async fn named(&self) -> Result<Vec<Node>, Fault> {
         let mut named = Vec::<(Node, usize)>::new();
         let mut failed = None;
-        for answer in join_all(self.clients.iter().map(|client| self.ask(client))).await {
+        for answer in join_all(self.wires.iter().map(|wire| self.ask(wire))).await {
             match answer {
                 Ok(None) => {}
                 Ok(Some((host, port))) => {
@@ -74,11 +73,11 @@ impl Sentinels {
                         None => named.push((node, 1)),
                     }
                 }
-                Err(error) => failed = Some(error),
+                Err(fault) => failed = Some(fault),
             }
         }
         match failed {
-            Some(error) if named.is_empty() => return Err(unheard(error)),
+            Some(fault) if named.is_empty() => return Err(unheard(fault)),
             Some(_) => {}
             None if named.is_empty() => return Err(Fault::Unfit(self.unknown())),
             None => {}
@@ -87,14 +86,11 @@ impl Sentinels {
         Ok(named.into_iter().map(|(node, _)| node).collect())
     }
 
-    async fn ask(&self, client: &Client) -> Result<Option<(String, u16)>, RedisError> {
-        let answer = async {
-            let mut sentinel = client.get_multiplexed_async_connection().await?;
-            let mut ask = cmd("SENTINEL");
-            ask.arg("GET-MASTER-ADDR-BY-NAME").arg(&self.service);
-            ask.query_async(&mut sentinel).await
-        };
-        tokio::time::timeout(ASK, answer).await.unwrap_or_else(|_| Err(too_slow()))
+    async fn ask(&self, sentinel: &Wire) -> Result<Option<(String, u16)>, Fault> {
+        let mut ask = cmd("SENTINEL");
+        ask.arg("GET-MASTER-ADDR-BY-NAME").arg(&self.service);
+        let answer = tokio::time::timeout(ASK, sentinel.query(&ask)).await;
+        answer.unwrap_or_else(|_| Err(Fault::NotSent(too_slow())))
     }
 
     fn unknown(&self) -> String {
@@ -103,21 +99,24 @@ impl Sentinels {
     }
 }
 
-fn unheard(error: RedisError) -> Fault {
-    match error.code() {
-        Some("NOAUTH" | "WRONGPASS" | "NOPERM") => Fault::Unfit(refused(&error)),
-        Some("ERR") => Fault::Unfit(format!(
-            "these servers are no Sentinels: name them by redis-sentinel:// only if they are \
-             ({error})"
+/// What it means when no Sentinel could be asked.
+fn unheard(fault: Fault) -> Fault {
+    match fault {
+        Fault::NotSent(error) | Fault::Sent(error) if is_login(&error) => Fault::Unfit(format!(
+            "the Sentinels refuse this user and password, which are not those of Redis: correct \
+             sentinel-user and sentinel-password in the gate's address ({error})"
         )),
-        None if error.kind() == ErrorKind::AuthenticationFailed => Fault::Unfit(refused(&error)),
-        Some(_) | None => Fault::NotSent(error),
+        // To ask changes nothing.
+        Fault::Sent(error) => Fault::NotSent(error),
+        fault @ (Fault::NotSent(_)
+        | Fault::Unfit(_)
+        | Fault::NotYet(_)
+        | Fault::Unreadable(_)
+        | Fault::InDoubt(_)) => fault,
     }
 }
 
-fn refused(error: &RedisError) -> String {
-    format!(
-        "the Sentinels refuse this user and password, which are not those of Redis: correct \
-         sentinel-user and sentinel-password in the gate's address ({error})"
-    )
+fn is_login(error: &RedisError) -> bool {
+    matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM"))
+        || error.kind() == ErrorKind::AuthenticationFailed
 }

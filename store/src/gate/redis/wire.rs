@@ -150,7 +150,8 @@ impl End {
     async fn connect(&self) -> Result<Connection, Fault> {
         match self {
             Self::Server(server) => server.connect().await,
-            Self::Master(sentinels) => sentinels.connect().await,
+            // Boxed, as a Sentinel has a wire of its own.
+            Self::Master(sentinels) => Box::pin(sentinels.connect()).await,
         }
     }
 }
@@ -165,7 +166,7 @@ pub(super) struct Server {
 impl Server {
     /// The certificate may be signed by a root of `ca`, or by a usual one if there is no `ca`.
     pub(super) fn new(url: &Url, ca: Option<&[u8]>, part: Part) -> Result<Self, Fault> {
-        let client = client(url, ca, ProtocolVersion::RESP3).map_err(Fault::NotSent)?;
+        let client = client(url, ca).map_err(Fault::NotSent)?;
         Ok(Self { node: Node::of(url), client, part })
     }
 
@@ -189,14 +190,9 @@ impl Server {
     }
 }
 
-/// A client for this URL.
-pub(super) fn client(
-    url: &Url,
-    ca: Option<&[u8]>,
-    protocol: ProtocolVersion,
-) -> Result<Client, RedisError> {
+fn client(url: &Url, ca: Option<&[u8]>) -> Result<Client, RedisError> {
     let info = url.clone().into_connection_info()?;
-    let redis = info.redis_settings().clone().set_protocol(protocol);
+    let redis = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
     let info =
         info.set_redis_settings(redis).set_tcp_settings(TcpSettings::default().set_nodelay(true));
     match ca {
