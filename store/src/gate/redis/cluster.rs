@@ -1,9 +1,13 @@
 //! The way to a Redis Cluster: each call goes to the node that has its slot.
 //!
-//! The client's own cluster connection is not used: it sends a call again whose answer is
-//! overdue, and does not say whether one that failed was sent. Here a call is sent again only
-//! where a node answered that it has not run it (MOVED, ASK, CLUSTERDOWN), or where it was not
-//! sent: no script runs twice for one call.
+//! The client's own cluster connection (redis 1.8.1, `cluster-async`) is not used. It never leaves
+//! a master that falls silent without closing its connections: an overdue answer makes it send
+//! the call again on the same connection, and neither connect anew nor read the map, so that
+//! calls failed for the whole minute of a test whose replica had taken over after two seconds.
+//! Nor does it say whether a call that failed was sent.
+//!
+//! Here a call is sent again only where a node answered that it has not run it (MOVED, ASK,
+//! CLUSTERDOWN), or where it was not sent: no script runs twice for one call.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
