@@ -213,13 +213,17 @@ async fn a_cluster_that_lacks_slots_grants_nothing_and_may_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_node_of_a_cluster_is_reached_over_tls() {
+async fn a_user_of_limited_rights_is_served_by_every_node_over_tls() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let certificates = Certificates::make();
     let mut settings = certificates.settings();
     settings.extend(["--tls-cluster", "yes"].map(str::to_owned));
     let cluster = Cluster::start_as(Some(&settings)).await;
-    let mut place = cluster.place();
+    let rights = ["on", ">pa55", "~dibs*", "+@all", "-@dangerous", "+info"];
+    for node in &cluster.nodes {
+        node.command(&[&["ACL", "SETUSER", "dibs"], &rights[..]].concat()).await;
+    }
+    let mut place = Place::new(&cluster.url().replace("://", "://dibs:pa55@"));
     assert!(place.try_open(Bounds::default()).await.is_err(), "nobody vouches for its nodes");
     place.ca = Some(certificates.authority());
     let gate = place.open(Bounds::default()).await;

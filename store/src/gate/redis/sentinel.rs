@@ -51,7 +51,8 @@ impl Sentinels {
         for node in self.named().await? {
             let Some(url) = node.url(&self.master) else { continue };
             match Server::new(&url, self.ca.as_deref(), Part::Master)?.connect().await {
-                Ok(connection) => return Ok(connection),
+                // In the Sentinels' words, with which it is compared.
+                Ok(connection) => return Ok(Connection { to: node, ..connection }),
                 Err(fault) => failed = Some(fault),
             }
         }

@@ -60,7 +60,7 @@ enum State {
 
 #[derive(Clone)]
 pub(super) struct Connection {
-    to: Node,
+    pub(super) to: Node,
     redis: MultiplexedConnection,
     lost: Arc<AtomicBool>,
 }
