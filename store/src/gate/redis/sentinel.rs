@@ -51,8 +51,11 @@ impl Sentinels {
         for node in self.named().await? {
             let Some(url) = node.url(&self.master) else { continue };
             match Server::new(&url, self.ca.as_deref(), Part::Master)?.connect().await {
-                // In the Sentinels' words, with which it is compared.
-                Ok(connection) => return Ok(Connection { to: node, ..connection }),
+                Ok(mut connection) => {
+                    // In the Sentinels' words, with which it is compared.
+                    connection.to = node;
+                    return Ok(connection);
+                }
                 Err(fault) => failed = Some(fault),
             }
         }
