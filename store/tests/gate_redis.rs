@@ -9,12 +9,19 @@ mod contract;
 mod damage;
 #[path = "redis/engine.rs"]
 mod engine;
+#[path = "redis/insisting.rs"]
+mod insisting;
 #[path = "redis/keys.rs"]
 mod keys;
 #[path = "redis/opening.rs"]
 mod opening;
 #[path = "redis/own_server.rs"]
 mod own_server;
+#[path = "redis/refused.rs"]
+mod refused;
+#[expect(dead_code, reason = "no server here is told of to another")]
+#[path = "redis/server.rs"]
+mod server;
 
 use contract::{Round, grants, outbox, recovering};
 use engine::{Place, connection, setting};

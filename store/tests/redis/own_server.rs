@@ -1,11 +1,6 @@
 //! What only a Redis can show that is stopped, emptied, filled up or killed: each test has a
 //! server of its own.
 
-#[path = "server.rs"]
-mod server;
-
-use std::time::Duration;
-
 use sale::grant::{Answer, Claim};
 use sale::status::{Move, Reason};
 use sale::terms::Restock;
@@ -14,38 +9,17 @@ use sale::units::Units;
 use store::gate::{Bounds, Gate, GateError, Slot};
 use tokio::task::JoinSet;
 
-use super::connection;
 use super::contract::{self, Round, fresh_batch, recovering};
-use super::engine::Place;
-use super::opening::refusal;
-use server::Server;
+use super::engine::{Place, connection};
+use super::insisting::{each_has_his_own, insist, insisting, until_answered};
+use super::refused::refusal;
+use super::server::Server;
 
 /// On disk before it is answered.
 const DURABLE: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "always"];
 
 async fn open(server: &Server) -> Gate {
     Place::new(&server.url()).open(Bounds::default()).await
-}
-
-/// Asks until the server answers again; a failure guard ends it.
-async fn until_answered<T, F>(mut call: impl FnMut() -> F) -> T
-where
-    F: Future<Output = Result<T, GateError>>,
-{
-    let asking = async {
-        loop {
-            match call().await {
-                Ok(answer) => return answer,
-                Err(GateError::Unavailable(_) | GateError::NotKnown) => {
-                    tokio::task::yield_now().await;
-                }
-                Err(error @ (GateError::NotWarm(_) | GateError::Recovering(_))) => {
-                    panic!("{error}")
-                }
-            }
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), asking).await.expect("it comes back")
 }
 
 #[tokio::test]
@@ -224,49 +198,6 @@ async fn calls_fail_while_the_server_is_down_and_work_after_it_without_opening_a
     assert_eq!(sixty.round.read(&waiting).await, Some(state));
     sixty.round.granted(&sixty.round.claim("later", "", 1)).await;
     gate.close().await;
-}
-
-/// Asks with the same claim until there is an answer, as a buyer would.
-async fn insist(round: Round, buyer: String) -> TicketState {
-    let claims = [round.claim(&buyer, "", 1)];
-    let call = || round.gate.grant(round.slot, fresh_batch(), &claims);
-    match &until_answered(call).await.answers[0] {
-        Answer::Granted(state) | Answer::Standing(state) => *state,
-        other @ (Answer::UnitsDiffer(_)
-        | Answer::NotOpen
-        | Answer::Closed
-        | Answer::LimitReached(_)
-        | Answer::SoldOut
-        | Answer::TooFewLeft(_)
-        | Answer::OutboxFull) => panic!("{other:?} where there is enough for all"),
-    }
-}
-
-/// Four hundred buyers who insist, eight at a time.
-fn insisting(round: &Round) -> JoinSet<Vec<(Claim, TicketState)>> {
-    let mut buyers = JoinSet::new();
-    for worker in 0..8 {
-        let round = round.clone();
-        buyers.spawn(async move {
-            let mut tickets = Vec::new();
-            for n in 0..50 {
-                let buyer = format!("b{worker}-{n}");
-                tickets.push((round.claim(&buyer, "", 1), insist(round.clone(), buyer).await));
-            }
-            tickets
-        });
-    }
-    buyers
-}
-
-/// Each of them has one ticket, and it is the one that he was told of.
-async fn each_has_his_own(round: &Round, buyers: JoinSet<Vec<(Claim, TicketState)>>) {
-    let tickets = buyers.join_all().await.concat();
-    let figures = round.audit().await;
-    assert_eq!((tickets.len(), figures.held, figures.undecided), (400, 400, 400));
-    for (claim, state) in tickets {
-        assert_eq!(round.read(&claim).await, Some(state));
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
