@@ -98,6 +98,9 @@ pub(crate) struct Market {
     pub(crate) closing: CancellationToken,
     answers: watch::Sender<u64>,
     memory: Mutex<Memory>,
+    /// The gate loses what it has acknowledged: whoever asks again may be granted his ticket
+    /// anew, or be refused it, and only the ticket that he has holds.
+    pub(crate) forgetful: bool,
 }
 
 impl Market {
@@ -113,20 +116,30 @@ impl Market {
         reads: &[&Server],
         stalls: &[Stall],
     ) -> Arc<Self> {
-        for stall in stalls {
-            claims[0].open_sale(stall.id(), stall.stock(), stall.limit()).await;
-        }
         let bases =
             |servers: &[&Server]| servers.iter().map(|server| server.base.clone()).collect();
-        Arc::new(Self {
-            http: claims[0].http.clone(),
-            doors: (bases(claims), bases(reads)),
+        Arc::new(Self::behind((bases(claims), bases(reads)), claims[0], stalls).await)
+    }
+
+    /// The same at these addresses, for claims and for reads. The sales are opened at `api`.
+    pub(crate) async fn behind(
+        doors: (Vec<String>, Vec<String>),
+        api: &Server,
+        stalls: &[Stall],
+    ) -> Self {
+        for stall in stalls {
+            api.open_sale(stall.id(), stall.stock(), stall.limit()).await;
+        }
+        Self {
+            http: api.http.clone(),
+            doors,
             entered: AtomicUsize::new(0),
             stalls: stalls.to_vec(),
             closing: CancellationToken::new(),
             answers: watch::Sender::new(0),
             memory: Mutex::default(),
-        })
+            forgetful: false,
+        }
     }
 
     /// Where the next claim goes.

@@ -15,6 +15,8 @@ pub(crate) struct Memory {
     pub(crate) told: HashMap<String, Told>,
     /// Claims that were refused for good.
     pub(crate) refused: Vec<Claim>,
+    /// How claims and changes failed that had to be sent again.
+    pub(crate) unanswered: Vec<String>,
 }
 
 /// What a buyer was told of one ticket.

@@ -60,8 +60,9 @@ impl Merchant {
                 }
                 Ok((status, answer)) => {
                     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{body}: {answer}");
+                    self.market.memory().unanswered.push(answer);
                 }
-                Err(_) => {}
+                Err(error) => self.market.memory().unanswered.push(format!("{error:?}")),
             }
             self.market.back_off(&mut self.dice).await;
         }

@@ -36,6 +36,7 @@ mod memory;
 
 mod deployment;
 mod install;
+#[allow(dead_code, reason = "the tests of faults use all of it")]
 mod proxy;
 
 mod away;
