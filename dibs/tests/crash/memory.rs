@@ -15,7 +15,7 @@ pub(crate) struct Memory {
     pub(crate) told: HashMap<String, Told>,
     /// Claims that were refused for good.
     pub(crate) refused: Vec<Claim>,
-    /// How claims and changes failed that had to be sent again.
+    /// How claims failed that had to be sent again.
     pub(crate) unanswered: Vec<String>,
 }
 

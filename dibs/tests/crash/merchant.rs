@@ -60,9 +60,8 @@ impl Merchant {
                 }
                 Ok((status, answer)) => {
                     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{body}: {answer}");
-                    self.market.memory().unanswered.push(answer);
                 }
-                Err(error) => self.market.memory().unanswered.push(format!("{error:?}")),
+                Err(_) => {}
             }
             self.market.back_off(&mut self.dice).await;
         }

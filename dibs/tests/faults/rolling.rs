@@ -27,7 +27,7 @@ async fn a_rolling_restart_of_every_process_fails_no_claim_and_loses_no_result()
     load.goes_on().await;
     let told = load.end(&deployment).await;
     let failed = &told.memory.unanswered;
-    assert!(failed.is_empty(), "{} claims or changes failed: {failed:?}", failed.len());
+    assert!(failed.is_empty(), "{} claims failed: {failed:?}", failed.len());
 }
 
 fn listening(role: &[Server]) -> Vec<SocketAddr> {
