@@ -24,8 +24,16 @@ pub(super) struct Recovery {
     me: WorkerId,
     lease_for: Duration,
     fence_again: Duration,
-    /// Rounds that this worker rebuilds, and when it has sent their fences.
-    mine: HashMap<RoundId, Option<Instant>>,
+    /// Rounds that this worker rebuilds.
+    mine: HashMap<RoundId, Rebuild>,
+}
+
+/// How far this worker is with a round, beyond what gate and ledger know.
+#[derive(Default)]
+struct Rebuild {
+    fences_sent: Option<Instant>,
+    /// What it waits for, in words: logged when it changes.
+    waits_for: &'static str,
 }
 
 impl Recovery {
@@ -105,7 +113,7 @@ impl Recovery {
             Some(gate) if gate.incarnation >= sale.incarnation => self.mark(seams, round).await?,
             Some(gate) if !gate.frozen => seams.gate.freeze(slot, sale.incarnation - 1).await?,
             Some(_) | None if !is_drained(seams, &sale, old.as_ref()) => {
-                self.fence(seams, &sale).await?;
+                self.wait(seams, &sale).await?;
             }
             Some(_) | None => {
                 let over = old.map(|gate| gate.sequence);
@@ -142,13 +150,21 @@ impl Recovery {
         Ok(())
     }
 
-    /// Sends the fences that have not come back; again after a while, as the log may lose them.
-    async fn fence(&mut self, seams: &Seams, sale: &Sale) -> Result<(), Trouble> {
+    /// Waits for what is on its way. Fences that have not come back are sent again after a
+    /// while, as the log may lose them.
+    async fn wait(&mut self, seams: &Seams, sale: &Sale) -> Result<(), Trouble> {
         let Sale { round, incarnation, .. } = *sale;
-        let due = |sent: &Instant| sent.elapsed() >= self.fence_again;
-        let sent = self.mine.get(&round).copied().flatten();
-        if !fences_are_back(seams, sale) && sent.as_ref().is_none_or(due) {
-            self.mine.insert(round, Some(Instant::now()));
+        let mine = self.mine.entry(round).or_default();
+        let back = fences_are_back(seams, sale);
+        let waits_for =
+            if back { "orders in the outbox of the older gate" } else { "orders in the log" };
+        if mine.waits_for != waits_for {
+            mine.waits_for = waits_for;
+            tracing::info!(round = round.0, incarnation, waits_for, "a rebuild waits");
+        }
+        let due = |sent: Instant| sent.elapsed() >= self.fence_again;
+        if !back && mine.fences_sent.is_none_or(due) {
+            mine.fences_sent = Some(Instant::now());
             seams.log.publish_fence(seams.ledger.install(), round, incarnation).await?;
         }
         Ok(())
@@ -159,7 +175,7 @@ impl Recovery {
 /// it. There are none before the first.
 fn is_drained(seams: &Seams, sale: &Sale, old: Option<&Figures>) -> bool {
     let outbox_is_empty = old.is_none_or(|gate| gate.undecided == 0);
-    sale.incarnation == 1 || (outbox_is_empty && fences_are_back(seams, sale))
+    sale.is_new() || (outbox_is_empty && fences_are_back(seams, sale))
 }
 
 fn fences_are_back(seams: &Seams, sale: &Sale) -> bool {
