@@ -91,7 +91,7 @@ impl Buyer {
         had: Option<&str>,
         doubtful: bool,
     ) -> Option<String> {
-        let forgetful = self.market.forgetful;
+        let forgetful = self.market.memory().forgetful;
         if status == StatusCode::ACCEPTED || status == StatusCode::OK {
             let granted = status == StatusCode::ACCEPTED;
             assert!(!granted || had.is_none() || forgetful, "granted a second time: {body}");
@@ -115,7 +115,7 @@ impl Buyer {
         assert_eq!(stall.may_say(), Some(text(&problem["type"])), "{claim:?}: {problem}");
         let mut memory = self.market.memory();
         if let Some(held) = problem["held"].as_array()
-            && !self.market.forgetful
+            && !memory.forgetful
         {
             let mut named: Vec<_> = held
                 .iter()

@@ -98,9 +98,6 @@ pub(crate) struct Market {
     pub(crate) closing: CancellationToken,
     answers: watch::Sender<u64>,
     memory: Mutex<Memory>,
-    /// The gate loses what it has acknowledged: whoever asks again may be granted his ticket
-    /// anew, or be refused it, and only the ticket that he has holds.
-    pub(crate) forgetful: bool,
 }
 
 impl Market {
@@ -138,7 +135,6 @@ impl Market {
             closing: CancellationToken::new(),
             answers: watch::Sender::new(0),
             memory: Mutex::default(),
-            forgetful: false,
         }
     }
 

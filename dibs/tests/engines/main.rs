@@ -35,6 +35,7 @@ mod market;
 mod memory;
 
 mod deployment;
+#[allow(dead_code, reason = "the tests of faults use all of it")]
 mod install;
 #[allow(dead_code, reason = "the tests of faults use all of it")]
 mod proxy;

@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 use futures_util::{StreamExt as _, stream};
 use rand::RngExt as _;
 use rand::rngs::StdRng;
+use reqwest::Method;
 use tokio::task::JoinSet;
 
 use crate::books::{check_all, check_tickets};
@@ -41,8 +42,8 @@ impl Load {
 
     /// The same at a gate that is going to lose what it has acknowledged.
     pub(crate) async fn begin_at_forgetful_gate(deployment: &Deployment) -> Self {
-        let mut market = Self::market(deployment).await;
-        market.forgetful = true;
+        let market = Self::market(deployment).await;
+        market.memory().forgetful = true;
         Self::on(market)
     }
 
@@ -74,10 +75,9 @@ impl Load {
 
     /// Lets everybody finish, and checks what they were told.
     pub(crate) async fn end(self, deployment: &Deployment) -> Told {
-        let forgetful = self.market.forgetful;
         let memory = self.crowd.leave().await;
         let changes = self.operators.join_all().await.into_iter().flatten().collect();
-        let told = Told { memory, changes, forgetful };
+        let told = Told { memory, changes };
         told.check(deployment).await;
         told
     }
@@ -87,7 +87,6 @@ impl Load {
 pub(crate) struct Told {
     pub(crate) memory: Memory,
     changes: Vec<Change>,
-    forgetful: bool,
 }
 
 impl Told {
@@ -96,7 +95,7 @@ impl Told {
         deployment.until_ready().await;
         let api = deployment.api();
         for stall in STALLS {
-            if self.forgetful {
+            if self.memory.forgetful {
                 until_final(api, &owed_of(stall, &self.memory)).await;
                 check_tickets(api, stall, &self.memory).await;
             } else {
@@ -104,10 +103,21 @@ impl Told {
             }
             deployment.check_figures(stall.id()).await;
         }
+        until_reported_equal(api).await;
         let applied = check_changes(api, &self.changes).await;
         let moving = api.sale(Stall::Moving.id()).await;
         assert_eq!(moving["stock"].as_i64(), Some(i64::from(Stall::Moving.stock()) + applied));
     }
+}
+
+/// Waits until the server itself says of every round that gate and ledger agree.
+async fn until_reported_equal(api: &Server) {
+    eventually("gate and ledger are reported equal", async || {
+        let (_, report) = api.admin(Method::GET, "rounds", None).await;
+        let mut rounds = report["rounds"].as_array()?.iter();
+        rounds.all(|round| round["state"] == "live" && round["agree"] == true).then_some(())
+    })
+    .await;
 }
 
 /// What the server owes the buyers of a stall.

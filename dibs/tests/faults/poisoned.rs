@@ -82,12 +82,12 @@ async fn claim_together(api: &Server, gate: &Proxy, attempt: usize) -> (Owed, Ve
         })
         .await;
     };
-    let first = join_all(first.iter().map(|claim| win(claim)));
+    let first = join_all(first.iter().map(&win));
     let (early, late) = crowd.split_at(TOGETHER / 2);
     let others = async {
         opened(10).await;
-        let early = join_all(early.iter().map(|claim| win(claim)));
-        let late = join_all(late.iter().map(|claim| win(claim)));
+        let early = join_all(early.iter().map(&win));
+        let late = join_all(late.iter().map(&win));
         let mend = async {
             opened(crowd.len() + 11).await;
             // Whoever has connected asks before these do.
