@@ -48,12 +48,26 @@ mod install;
 #[path = "../engines/proxy.rs"]
 mod proxy;
 
+#[allow(dead_code, reason = "the tests of the gate use all of it")]
+#[path = "../../../store/tests/redis/cluster.rs"]
+mod cluster;
+#[allow(dead_code, reason = "the tests of the gate use all of it")]
+#[path = "../../../store/tests/redis/engine.rs"]
 mod engine;
+#[allow(dead_code, reason = "the tests of the gate use all of it")]
+#[path = "../../../store/tests/redis/server.rs"]
+mod server;
+#[allow(dead_code, reason = "the tests of the gate use all of it")]
+#[path = "../../../store/tests/redis/waiting.rs"]
+mod waiting;
+
 mod load;
+mod outage;
 mod own_redis;
 mod topic;
 
 mod emptied;
+mod failover;
 mod killed;
 mod poisoned;
 mod rolling;

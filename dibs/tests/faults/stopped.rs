@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::deployment::{Crew, Deployment};
-use crate::engine::Outage;
 use crate::install::{PULSAR, REDIS, Sql};
 use crate::load::Load;
+use crate::outage::Outage;
 
 /// How long it is gone.
 const GONE: Duration = Duration::from_secs(10);
