@@ -11,8 +11,7 @@ use crate::ws::{Socket, frame_of};
 #[ignore = "needs Redis, Pulsar and MySQL: ./test brings them"]
 async fn one_process_with_a_ledger_in_mysql_sells_and_survives_a_crash() {
     let install = Install::migrated(Sql::MySql).await;
-    let secret = ("secret", "the secret of this shop is long enough");
-    let settings: [Setting<'_>; 2] = [("ledger", install.address("ledger")), secret];
+    let settings: [Setting<'_>; 2] = ["ledger", "secret"].map(|key| (key, install.address(key)));
     let server = Server::start_in(Place::new(), &settings).await;
     server.open_sale("cups", 50, 1).await;
     let lock = install.lock().await;
