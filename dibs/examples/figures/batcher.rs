@@ -15,8 +15,8 @@ use sale::id::BatchId;
 use store::gate::{Gate, Slot};
 use tokio::task::JoinSet;
 
-use crate::figures::{median, rate, ratio, row};
 use crate::gate::{Bench, claims};
+use crate::table::{median, rate, ratio, row};
 
 /// Claimants that wait at any time: each claims, hears the answer, and the next buyer comes.
 const CLAIMANTS: usize = 512;
@@ -38,7 +38,9 @@ pub(crate) async fn measure(redis: &str, runs: usize) -> anyhow::Result<()> {
         // The first one warms all of it up.
         if run > 0 {
             eprintln!("batcher, full batches, one by one, simple script: {rates:.0?}");
-            for (all, rate) in [&mut batched, &mut full, &mut single, &mut simple].into_iter().zip(rates) {
+            for (all, rate) in
+                [&mut batched, &mut full, &mut single, &mut simple].into_iter().zip(rates)
+            {
                 all.push(rate);
             }
         }

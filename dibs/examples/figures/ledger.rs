@@ -7,9 +7,9 @@ use sale::id::{BuyerId, TicketId};
 use sale::order::OrderV1;
 use store::ledger::{DeadlineFrom, Decision, Ledger};
 
-use crate::figures::{median, rate, ratio, row};
 use crate::shop::Shop;
 use crate::statements::Prepared;
+use crate::table::{median, rate, ratio, row};
 
 /// Orders of one transaction, as the worker takes them by default.
 const TOGETHER: usize = 500;
@@ -38,7 +38,12 @@ pub(crate) async fn measure(mysql: &str, runs: usize, standing: usize) -> anyhow
     full.end().await?;
     let thousands = |all: &[f64]| format!("{:.1} k/s", median(all.iter().copied()) / 1000.0);
     let beside = |subject: &[f64], baseline: &[f64]| {
-        format!("**{:.2}** ({} / {})", ratio(subject, baseline), thousands(subject), thousands(baseline))
+        format!(
+            "**{:.2}** ({} / {})",
+            ratio(subject, baseline),
+            thousands(subject),
+            thousands(baseline)
+        )
     };
     let what = "orders decided / the same statements back to back";
     row(what, &beside(&decided, &driven), "≥ 0.7")?;

@@ -1,5 +1,6 @@
 //! Medians, and the rows that they are printed in.
 
+use std::fmt;
 use std::io::Write as _;
 use std::time::Duration;
 
@@ -24,4 +25,26 @@ pub(crate) fn ratio(subject: &[f64], baseline: &[f64]) -> f64 {
 /// Prints one row: what, the figure, and what it is to be.
 pub(crate) fn row(what: &str, figure: &str, wanted: &str) -> anyhow::Result<()> {
     Ok(writeln!(std::io::stdout(), "| {what} | {figure} | {wanted} |")?)
+}
+
+/// Times in their order.
+pub(crate) struct Sorted(Vec<Duration>);
+
+impl Sorted {
+    pub(crate) fn new(mut times: Vec<Duration>) -> Self {
+        times.sort();
+        Self(times)
+    }
+
+    /// The time that so many of a hundred do not exceed.
+    pub(crate) fn millis(&self, percent: usize) -> f64 {
+        let last = self.0.len().saturating_sub(1);
+        self.0.get(last * percent / 100).map_or(f64::NAN, |time| time.as_secs_f64() * 1000.0)
+    }
+}
+
+impl fmt::Display for Sorted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "p50 {:.2} ms, p99 {:.2} ms", self.millis(50), self.millis(99))
+    }
 }

@@ -25,7 +25,8 @@ impl Prepared {
              WHERE round = ? FOR UPDATE",
         );
         lock.bind(round)?.persistent = true;
-        let mut holdings = Statement::new("SELECT buyer, n FROM holdings WHERE round = ? AND buyer IN ");
+        let mut holdings =
+            Statement::new("SELECT buyer, n FROM holdings WHERE round = ? AND buyer IN ");
         holdings.bind(round)?.list(orders.iter().map(buyer))?;
         let mut standing = Statement::new(
             "SELECT ticket, buyer, units, status, reason, version, granted_at, decided_at \

@@ -6,8 +6,8 @@ use sale::id::BatchId;
 use sale::status::Move;
 use store::gate::{Decided, Settlement, Slot};
 
-use crate::figures::row;
 use crate::gate::{Bench, claims};
+use crate::table::row;
 
 const WINNERS: usize = 200_000;
 
@@ -48,9 +48,7 @@ async fn win(bench: &Bench, slot: Slot, some: &[Claim]) -> anyhow::Result<()> {
 async fn used(bench: &Bench) -> anyhow::Result<u64> {
     let info: InfoDict = cmd("INFO").arg("memory").query_async(&mut bench.redis.clone()).await?;
     let number = |name: &str| info.get::<u64>(name).unwrap_or(0);
-    Ok(number("used_memory")
-        - number("mem_clients_normal")
-        - number("mem_aof_buffer"))
+    Ok(number("used_memory") - number("mem_clients_normal") - number("mem_aof_buffer"))
 }
 
 /// What Redis says of each key.
