@@ -11,8 +11,9 @@ use crate::shop::Shop;
 use crate::statements::Prepared;
 use crate::table::{median, rate, ratio, row};
 
-/// Orders of one transaction, as the worker takes them by default.
-const TOGETHER: usize = 500;
+/// Orders of one transaction: the worker takes whole batches until it has 500, and a crowd's
+/// batches have 256.
+const TOGETHER: usize = 512;
 
 /// Transactions of one measurement.
 const TRANSACTIONS: usize = 40;

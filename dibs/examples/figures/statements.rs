@@ -1,9 +1,14 @@
 //! The statements of one transaction of verdicts, with everything in them known beforehand: what
 //! `store::ledger` sends when it decides, without a decision.
 
+use std::iter;
+
 use sale::order::OrderV1;
 use sqlx::mysql::MySqlArguments;
 use sqlx::{Arguments as _, Encode, Executor as _, MySql, MySqlConnection, Type};
+
+/// Rows in one statement, as the ledger divides them.
+const ROWS_A_STATEMENT: usize = 256;
 
 /// One transaction.
 pub(crate) struct Prepared(Vec<Statement>);
@@ -11,50 +16,62 @@ pub(crate) struct Prepared(Vec<Statement>);
 struct Statement {
     text: String,
     arguments: MySqlArguments,
-    /// Prepared once a connection; the texts of the others are as long as their lists.
-    persistent: bool,
 }
 
 impl Prepared {
-    /// All orders are of one round, and are confirmed.
+    /// All orders are of one round, and are confirmed. Their number is a multiple of the rows in
+    /// a statement, so that every text is prepared once a connection.
     pub(crate) fn of(orders: &[OrderV1]) -> anyhow::Result<Self> {
         let round = orders[0].ticket.round().0;
         let count = u32::try_from(orders.len())?;
+        let parts = || orders.chunks(ROWS_A_STATEMENT);
         let mut lock = Statement::new(
             "SELECT round, sale, available, per_buyer, answer_within FROM rounds \
              WHERE round = ? FOR UPDATE",
         );
-        lock.bind(round)?.persistent = true;
-        let mut holdings =
-            Statement::new("SELECT buyer, n FROM holdings WHERE round = ? AND buyer IN ");
-        holdings.bind(round)?.list(orders.iter().map(buyer))?;
-        let mut standing = Statement::new(
-            "SELECT ticket, buyer, units, status, reason, version, granted_at, decided_at \
-             FROM orders WHERE ticket IN ",
-        );
-        standing.list(orders.iter().map(ticket))?;
+        lock.bind(round)?;
         let mut take = Statement::new(
             "UPDATE rounds SET available = available - ?, rejected = rejected + ? \
              WHERE round = ? AND available >= ?",
         );
-        take.bind(count)?.bind(0_u32)?.bind(round)?.bind(count)?.persistent = true;
-        let mut aside = Statement::new("DELETE FROM aside WHERE ticket IN ");
-        aside.list(orders.iter().map(ticket))?;
-        let inserts = [insert_orders(orders)?, insert_holdings(orders)?];
-        let [insert_orders, insert_holdings] = inserts;
-        Ok(Self(vec![lock, holdings, standing, insert_orders, insert_holdings, take, aside]))
+        take.bind(count)?.bind(0_u32)?.bind(round)?.bind(count)?;
+        let all = iter::once(Ok(lock))
+            .chain(parts().map(|part| holdings(round, part)))
+            .chain(parts().map(standing))
+            .chain(parts().map(insert_orders))
+            .chain(parts().map(insert_holdings))
+            .chain(iter::once(Ok(take)))
+            .chain(parts().map(aside));
+        Ok(Self(all.collect::<anyhow::Result<_>>()?))
     }
 
     /// Sends them one after the other.
     pub(crate) async fn drive(self, connection: &mut MySqlConnection) -> anyhow::Result<()> {
         connection.execute("START TRANSACTION").await?;
-        for Statement { text, arguments, persistent } in self.0 {
-            let query = sqlx::query_with(&text, arguments).persistent(persistent);
-            query.fetch_all(&mut *connection).await?;
+        for Statement { text, arguments } in self.0 {
+            sqlx::query_with(&text, arguments).fetch_all(&mut *connection).await?;
         }
         connection.execute("COMMIT").await?;
         Ok(())
     }
+}
+
+fn holdings(round: u32, orders: &[OrderV1]) -> anyhow::Result<Statement> {
+    let mut select = Statement::new("SELECT buyer, n FROM holdings WHERE round = ? AND buyer IN ");
+    select.bind(round)?;
+    select.list(orders.iter().map(buyer))
+}
+
+fn standing(orders: &[OrderV1]) -> anyhow::Result<Statement> {
+    let select = Statement::new(
+        "SELECT ticket, buyer, units, status, reason, version, granted_at, decided_at \
+         FROM orders WHERE ticket IN ",
+    );
+    select.list(orders.iter().map(ticket))
+}
+
+fn aside(orders: &[OrderV1]) -> anyhow::Result<Statement> {
+    Statement::new("DELETE FROM aside WHERE ticket IN ").list(orders.iter().map(ticket))
 }
 
 fn insert_orders(orders: &[OrderV1]) -> anyhow::Result<Statement> {
@@ -92,7 +109,7 @@ fn buyer(order: &OrderV1) -> &[u8] {
 
 impl Statement {
     fn new(text: &str) -> Self {
-        Self { text: text.to_owned(), arguments: MySqlArguments::default(), persistent: false }
+        Self { text: text.to_owned(), arguments: MySqlArguments::default() }
     }
 
     fn bind<'q, T>(&mut self, value: T) -> anyhow::Result<&mut Self>
@@ -103,7 +120,7 @@ impl Statement {
         Ok(self)
     }
 
-    fn list<'q>(&mut self, values: impl Iterator<Item = &'q [u8]>) -> anyhow::Result<()> {
+    fn list<'q>(mut self, values: impl Iterator<Item = &'q [u8]>) -> anyhow::Result<Self> {
         let mut before = "(";
         for value in values {
             self.text.push_str(before);
@@ -112,6 +129,6 @@ impl Statement {
             before = ", ";
         }
         self.text.push(')');
-        Ok(())
+        Ok(self)
     }
 }
