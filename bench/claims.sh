@@ -42,8 +42,11 @@ answers() {
 }
 
 load() { # url, once|again, seconds
-  wrk -t$threads -c"$connections" -d"$3s" --timeout 10s -s bench/claims.lua "$1" -- "$work/buyers" $threads "$2" \
-    | tail -n 1 | tee -a "$work/loads"
+  local said
+  said=$(wrk -t$threads -c"$connections" -d"$3s" --timeout 10s -s bench/claims.lua "$1" -- "$work/buyers" $threads "$2" \
+    | tail -n 1)
+  if [ "$(field failed "$said")" != 0 ]; then echo "not every claim was answered: $said" >&2; fi
+  echo "$said"
 }
 
 field() { sed -n "s/.*$1=\([0-9.]*\).*/\1/p" <<<"$2"; }
@@ -53,10 +56,16 @@ count() { as_admin "http://$api/v1/admin/sales/$1" | jq ".$2"; }                
 
 await_verdicts() { until [ "$(count "$1" held)" = 0 ]; do sleep 0.05; done; } # sale
 
+since() { awk "BEGIN { print $2 / ($(date +%s.%N) - $1) }"; } # begin, how many: a second
+
+turn() { # its number, file, what it measured; the first one warms all of it up
+  echo "$2: $3" >&2
+  if [ "$1" != 0 ]; then echo "$3" >>"$work/$2"; fi
+}
+
 median() { sort -n | awk '{ v[NR] = $1 } END { print (NR % 2) ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'; }
-column() { awk "{ print $1 }" "$work/$2" | median; }                   # awk expression over the turns, file
-thousands() { awk "BEGIN { printf \"%.1f k/s\", $1 / 1000 }"; }        # a rate
-per_turn() { thousands "$(column "$1" "$2")"; }                        # awk expression, file: a rate
+column() { awk "{ print $1 }" "$work/$2" | median; }                                # awk expression, file of turns
+per_turn() { awk "BEGIN { printf \"%.1f k/s\", $(column "$1" "$2") / 1000 }"; }    # the same, of rates
 beside() { # awk expressions of subject and baseline, file
   printf '**%.2f** (%s / %s)' "$(column "$1/$2" "$3")" "$(per_turn "$1" "$3")" "$(per_turn "$2" "$3")"
 }

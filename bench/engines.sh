@@ -44,14 +44,13 @@ of_claims() {
   roles_up
   answers
   local run base sold base_granted
-  for run in $(seq "$runs"); do
+  for run in $(seq 0 "$runs"); do
     base=$(load "http://$baseline/answer/$refusal" again 4)
     sold=$(load "http://$api/v1/sales/sold-out/tickets" again 4)
     base_granted=$(load "http://$baseline/answer/$grant" again 4)
     granted_beside_worker "beside-$run"
     granted_alone "alone-$run"
-    echo "$(rate "$base") $(rate "$sold") $(rate "$base_granted") $beside $decided $alone" \
-      | tee -a "$work/claims" >&2
+    turn "$run" claims "$(rate "$base") $(rate "$sold") $(rate "$base_granted") $beside $decided $alone"
   done
   row "sold-out claims / route that asks nobody" "$(beside '$2' '$1' claims)" "≥ 0.6"
   row "granted claims, worker deciding behind them / route that asks nobody" "$(beside '$4' '$3' claims)" "≥ 0.25"
@@ -66,7 +65,7 @@ granted_beside_worker() { # sale; sets beside and decided, both a second
   granted=$(load "http://$api/v1/sales/$1/tickets" once 4)
   await_verdicts "$1"
   n=$(field granted "$granted")
-  decided=$(awk "BEGIN { print $n / ($(date +%s.%N) - $begun) }")
+  decided=$(since "$begun" "$n")
   [ "$(count "$1" sold)" -ge "$n" ]
   beside=$(rate "$granted")
 }

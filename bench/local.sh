@@ -6,7 +6,7 @@ of_local() {
   local server=$! run base sold base_granted granted begun n
   pids+=($server)
   answers
-  for run in $(seq "$runs"); do
+  for run in $(seq 0 "$runs"); do
     base=$(load "http://$baseline/answer/$refusal" again 5)
     sold=$(load "http://$api/v1/sales/sold-out/tickets" again 5)
     base_granted=$(load "http://$baseline/answer/$grant" again 5)
@@ -16,8 +16,7 @@ of_local() {
     await_verdicts "run-$run"
     n=$(field granted "$granted")
     [ "$(count "run-$run" sold)" -ge "$n" ]
-    echo "$(rate "$base") $(rate "$sold") $(rate "$base_granted") $(rate "$granted")" \
-      "$(awk "BEGIN { print $n / ($(date +%s.%N) - $begun) }")" | tee -a "$work/local" >&2
+    turn "$run" local "$(rate "$base") $(rate "$sold") $(rate "$base_granted") $(rate "$granted") $(since "$begun" "$n")"
   done
   row "local: sold out / baseline" "$(beside '$2' '$1' local)"
   row "local: granted, worker deciding beside it / baseline" "$(beside '$4' '$3' local)"

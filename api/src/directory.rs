@@ -129,6 +129,13 @@ impl Directory {
         self.table().rounds.get(&slot.round).is_some_and(|entry| !entry.sale.retired)
     }
 
+    /// Rounds whose gate is being rebuilt, as far as the ledger says so.
+    pub(crate) fn recovering(&self) -> Vec<RoundId> {
+        let table = self.table();
+        let sales = table.order.iter().map(|entry| &entry.sale);
+        sales.filter(|sale| sale.is_recovering() && !sale.retired).map(|sale| sale.round).collect()
+    }
+
     /// The slots of all rounds in which anything can have been granted: those that have opened
     /// and are not retired.
     pub(crate) fn opened_slots(&self) -> Vec<Slot> {
@@ -177,10 +184,12 @@ impl Directory {
 
     async fn load(&self) -> Result<Table, LedgerError> {
         let sales = self.ledger.sales(self.most).await?;
+        for sale in sales.iter().filter(|sale| !sale.retired) {
+            self.gate.expect(Slot::first(sale.round), sale.incarnation, sale.sequence);
+        }
         let now = self.gate.now();
         let open = |sale: &&Sale| !sale.retired && sale.terms().phase(now) == Phase::Open;
-        let available = self.available(sales.iter().filter(open).map(|sale| sale.round).collect());
-        let available = available.await;
+        let available = self.available(sales.iter().filter(open).cloned().collect()).await;
         let mut table = Table::default();
         for sale in sales {
             let available = available.get(&sale.round).copied();
@@ -194,15 +203,21 @@ impl Directory {
         Ok(table)
     }
 
-    /// What the gate has left of these rounds, as far as it says so.
-    async fn available(&self, rounds: Vec<RoundId>) -> HashMap<RoundId, i64> {
-        let ask = async |round| (round, self.gate.figures(Slot::first(round)).await);
-        let mut asked = stream::iter(rounds).map(ask).buffer_unordered(QUESTIONS);
+    /// What the gate has left of these rounds, as far as it says so and is to be believed.
+    async fn available(&self, sales: Vec<Sale>) -> HashMap<RoundId, i64> {
+        let ask = async |sale: Sale| {
+            let answer = self.gate.figures(Slot::first(sale.round)).await;
+            (sale, answer)
+        };
+        let mut asked = stream::iter(sales).map(ask).buffer_unordered(QUESTIONS);
         let mut available = HashMap::new();
-        while let Some((round, answer)) = asked.next().await {
+        while let Some((sale, answer)) = asked.next().await {
             match answer {
-                Ok(figures) => _ = available.insert(round, figures.available),
-                Err(GateError::NotWarm(_)) => {}
+                Ok(figures) if sale.loss_in(&figures).is_none() => {
+                    available.insert(sale.round, figures.available);
+                }
+                Ok(_) => {}
+                Err(GateError::NotWarm(_) | GateError::Recovering(_)) => {}
                 // Each further question would wait as long.
                 Err(GateError::Unavailable(_) | GateError::NotKnown) => break,
             }

@@ -1,5 +1,7 @@
 //! Everything that this crate refuses, and what HTTP says of it, in one table.
 
+use std::time::Duration;
+
 use axum::response::{IntoResponse, Response};
 use edge::buyer::BadJwt;
 use edge::problem::{Kind, Problem};
@@ -121,14 +123,18 @@ impl From<Refusal> for Problem {
     }
 }
 
+/// A rebuild takes some seconds; a crowd that asks sooner gains nothing.
+const REBUILT_AFTER: Duration = Duration::from_secs(2);
+
 // What an engine says of itself is for the operator; callers learn what to do.
 
 fn of_gate(error: &GateError) -> Problem {
     match error {
-        GateError::NotWarm(_) => Problem::new(
+        GateError::NotWarm(_) | GateError::Recovering(_) => Problem::new(
             Kind::Recovering,
-            "the sale is not loaded yet; nothing was changed, ask again",
-        ),
+            "the sale is being loaded, or put in order; nothing was granted, ask again",
+        )
+        .retry_after(REBUILT_AFTER),
         GateError::Unavailable(_) => {
             Problem::new(Kind::Unavailable, "no claims are granted at present; ask again")
         }

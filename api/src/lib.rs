@@ -25,6 +25,7 @@ use edge::guest::GuestKeys;
 use edge::origins::Origins;
 use edge::secrets::AdminKey;
 use edge::vital::vital;
+use sale::id::RoundId;
 use sale::token::TokenKeys;
 pub use store::Seams;
 use store::gate::Gate;
@@ -148,6 +149,11 @@ impl Api {
             return Err("draining".into());
         }
         self.readiness.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Rounds whose gate is being rebuilt: they grant nothing meanwhile.
+    pub fn recovering(&self) -> Vec<RoundId> {
+        self.app.directory.recovering()
     }
 
     /// Ends all tasks, after `stop` has fired: claims that wait are answered, and what was

@@ -15,8 +15,8 @@ pub(crate) fn describe() {
     describe_histogram!(
         "dibs_api_grant_seconds",
         Unit::Seconds,
-        "Time of one call of the gate that grants, by result: answered, not_warm, unavailable, \
-         not_known."
+        "Time of one call of the gate that grants, by result: answered, not_warm, recovering, \
+         unavailable, not_known."
     );
     describe_counter!(
         "dibs_api_claims_total",
@@ -51,6 +51,7 @@ pub(crate) fn asked(claims: usize, grants: &Result<Grants, GateError>, took: Dur
     let result = match grants {
         Ok(_) => "answered",
         Err(GateError::NotWarm(_)) => "not_warm",
+        Err(GateError::Recovering(_)) => "recovering",
         Err(GateError::Unavailable(_)) => "unavailable",
         Err(GateError::NotKnown) => "not_known",
     };

@@ -58,7 +58,10 @@ impl Sweeper {
             }
             // The keeper loads it; until then it has no outbox.
             Err(GateError::NotWarm(_)) => Vec::new(),
-            Err(error @ (GateError::Unavailable(_) | GateError::NotKnown)) => {
+            Err(
+                error
+                @ (GateError::Recovering(_) | GateError::Unavailable(_) | GateError::NotKnown),
+            ) => {
                 tracing::debug!(round = %slot.round, %error, "an outbox was not searched");
                 Vec::new()
             }

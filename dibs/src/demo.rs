@@ -56,16 +56,18 @@ async fn create(answer_within: Duration, gate: &Gate, ledger: &Ledger) -> anyhow
         answer_within,
     };
     match ledger.create(&new).await.context("cannot create the demo sale")? {
-        Creation::Created(sale) | Creation::Same(sale) => load(&sale, gate, ledger).await,
+        Creation::Created(sale) | Creation::Same(sale) if sale.is_new() => {
+            load(&sale, gate, ledger).await
+        }
         // Somebody else has made it in this moment, and loads it.
-        Creation::Differs => Ok(()),
+        Creation::Created(_) | Creation::Same(_) | Creation::Differs => Ok(()),
     }
 }
 
 async fn load(sale: &Sale, gate: &Gate, ledger: &Ledger) -> anyhow::Result<()> {
     let snapshot = ledger.snapshot(sale.round).await?;
     let snapshot = snapshot.context("the demo sale's round is not in the ledger")?;
-    gate.warm(snapshot).await.context("cannot load the demo sale into the gate")?;
+    gate.warm(snapshot, None).await.context("cannot load the demo sale into the gate")?;
     Ok(())
 }
 

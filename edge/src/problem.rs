@@ -125,7 +125,7 @@ impl Kind {
             Self::Conflict => "The request conflicts with what stands",
             Self::Busy => "Too busy at the moment",
             Self::NotKnown => "The result is not known yet",
-            Self::Recovering => "The sale is being loaded",
+            Self::Recovering => "The sale is being loaded or put in order",
             Self::Unavailable => "Not available at the moment",
         }
     }

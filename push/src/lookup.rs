@@ -38,7 +38,7 @@ pub(crate) enum Reading {
 pub(crate) enum Silence {
     /// It has the round, and no such ticket of this asker.
     Absent,
-    /// It does not have the round.
+    /// It does not have the round, or has lost writes of it.
     NotWarm,
     /// It gave no answer.
     Failed,
@@ -84,11 +84,14 @@ impl Lookup {
     async fn gate_slot(&self, slot: Slot, asked: &[Asked]) -> Vec<Result<Reading, Silence>> {
         let begun = Instant::now();
         let read = self.gate.read(slot, asked).await;
-        let answered = matches!(read, Ok(_) | Err(GateError::NotWarm(_)));
+        let answered =
+            matches!(read, Ok(_) | Err(GateError::NotWarm(_) | GateError::Recovering(_)));
         metric::gate_read(asked.len(), answered, begun.elapsed());
         let states = match read {
             Ok(states) => states,
-            Err(GateError::NotWarm(_)) => return vec![Err(Silence::NotWarm); asked.len()],
+            Err(GateError::NotWarm(_) | GateError::Recovering(_)) => {
+                return vec![Err(Silence::NotWarm); asked.len()];
+            }
             Err(error @ (GateError::Unavailable(_) | GateError::NotKnown)) => {
                 tracing::debug!(%error, "the gate did not answer a read");
                 return vec![Err(Silence::Failed); asked.len()];
@@ -163,9 +166,12 @@ impl Lookup {
         }
         let sale = match self.gate.figures(Slot::first(round)).await {
             Ok(figures) => figures.terms.sale,
-            Err(GateError::NotWarm(_) | GateError::Unavailable(_) | GateError::NotKnown) => {
-                self.ledger.sale_of(round).await.ok()??.id
-            }
+            Err(
+                GateError::NotWarm(_)
+                | GateError::Recovering(_)
+                | GateError::Unavailable(_)
+                | GateError::NotKnown,
+            ) => self.ledger.sale_of(round).await.ok()??.id,
         };
         self.sales.insert(round, sale.clone());
         Some(sale)
@@ -175,7 +181,7 @@ impl Lookup {
     pub(crate) async fn answers(&self) -> Result<(), String> {
         let nowhere = TicketId([0; 16]);
         let gate = match self.gate.read(Slot::of(nowhere), &[]).await {
-            Ok(_) | Err(GateError::NotWarm(_)) => return Ok(()),
+            Ok(_) | Err(GateError::NotWarm(_) | GateError::Recovering(_)) => return Ok(()),
             Err(error @ (GateError::Unavailable(_) | GateError::NotKnown)) => error,
         };
         self.ledger.read(&[nowhere]).await.map(drop).map_err(|ledger| format!("{gate}; {ledger}"))

@@ -201,7 +201,7 @@ async fn a_watched_order_that_is_lost_is_brought_back() {
     client.watch(&[&lost.token]).await;
     client.expect(&house.pending(&lost)).await;
     let deliveries = within(orders.next(1)).await.unwrap();
-    assert_eq!(deliveries[0].batch.orders(), std::slice::from_ref(&lost.order));
+    assert_eq!(deliveries[0].batch().unwrap().orders(), std::slice::from_ref(&lost.order));
     let ticket = house.decide(std::slice::from_ref(&lost)).await.remove(0);
     client.expect(&ticket).await;
 }

@@ -296,7 +296,7 @@ async fn a_lost_order_shows_as_pending_and_is_published_once_a_turn() {
     // Its owner's JWT proves no order.
     assert_eq!(get_as(&house, &id, &jwt("ada"), &[]).await.status, 404);
     let deliveries = support::within(orders.next(100)).await.unwrap();
-    assert_eq!(deliveries[0].batch.orders(), std::slice::from_ref(&lost.order));
+    assert_eq!(deliveries[0].batch().unwrap().orders(), std::slice::from_ref(&lost.order));
     let published_again = async {
         loop {
             get_as(&house, &id, &lost.token, &[]).await;
@@ -307,8 +307,8 @@ async fn a_lost_order_shows_as_pending_and_is_published_once_a_turn() {
         }
     };
     let more = support::within(published_again).await;
-    assert_eq!(more[0].batch.orders(), std::slice::from_ref(&lost.order));
-    assert_ne!(more[0].batch.id, deliveries[0].batch.id);
+    assert_eq!(more[0].batch().unwrap().orders(), std::slice::from_ref(&lost.order));
+    assert_ne!(more[0].batch().unwrap().id, deliveries[0].batch().unwrap().id);
 
     // Once it is decided, its token shows the verdict.
     let ticket = house.decide(std::slice::from_ref(&lost)).await.remove(0);

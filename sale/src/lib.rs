@@ -4,6 +4,7 @@
 //! Nothing here does IO, awaits, or reads a clock: time is an argument.
 
 pub mod decide;
+pub mod fence;
 pub mod frame;
 pub mod grant;
 pub mod id;

@@ -1,10 +1,14 @@
-//! What the log carries from gate to ledger: orders, in the batches they were granted in.
+//! What the log carries from gate to ledger: orders, in the batches they were granted in, and
+//! the fences among them.
 //!
 //! The text of a batch is read by processes of other versions and lies in the gate across
 //! upgrades, so it carries a version, and golden files lock what every later version must read.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
+use crate::fence::Fence;
 use crate::id::{BatchId, BuyerId, InstallId, RoundId, Shard, TicketId};
 use crate::ticket::TicketState;
 use crate::time::{Timestamp, millis};
@@ -37,7 +41,7 @@ impl OrderV1 {
 
 /// The orders that one call of the gate granted: one outbox entry, one message of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Message", into = "Message")]
+#[serde(try_from = "Text", into = "Text")]
 pub struct Batch {
     /// The database that the orders belong to.
     pub install: InstallId,
@@ -46,6 +50,15 @@ pub struct Batch {
     /// The gate's write sequence of the round after this grant; 0 where it is not known.
     pub sequence: u64,
     orders: Vec<OrderV1>,
+}
+
+/// What a topic of orders carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// Orders to be decided.
+    Batch(Arc<Batch>),
+    /// The end of those of an older incarnation.
+    Fence(Fence),
 }
 
 /// Why orders are no batch, or a text is none.
@@ -64,7 +77,7 @@ pub enum NotABatch {
 
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "type")]
-enum Message {
+enum Text {
     #[serde(rename = "batch.v1")]
     V1(BatchV1),
 }
@@ -123,11 +136,38 @@ impl Batch {
 
     /// Reads a message's text, of any version that was ever written.
     pub fn from_json(text: &[u8]) -> Result<Self, NotABatch> {
-        serde_json::from_slice::<Message>(text)?.try_into()
+        serde_json::from_slice::<Text>(text)?.try_into()
     }
 }
 
-impl From<Batch> for Message {
+impl Message {
+    /// The database that it belongs to.
+    pub fn install(&self) -> InstallId {
+        match self {
+            Self::Batch(batch) => batch.install,
+            Self::Fence(fence) => fence.install,
+        }
+    }
+
+    /// The message's text.
+    pub fn to_json(&self) -> String {
+        match self {
+            Self::Batch(batch) => batch.to_json(),
+            Self::Fence(fence) => fence.to_json(),
+        }
+    }
+
+    /// Reads a message's text, of any version that was ever written.
+    pub fn from_json(text: &[u8]) -> Result<Self, NotABatch> {
+        // What is no fence shows at its first key, so a batch is read once.
+        match Fence::from_json(text) {
+            Ok(fence) => Ok(Self::Fence(fence)),
+            Err(_) => Ok(Self::Batch(Arc::new(Batch::from_json(text)?))),
+        }
+    }
+}
+
+impl From<Batch> for Text {
     fn from(batch: Batch) -> Self {
         Self::V1(BatchV1 {
             install: batch.install,
@@ -138,11 +178,11 @@ impl From<Batch> for Message {
     }
 }
 
-impl TryFrom<Message> for Batch {
+impl TryFrom<Text> for Batch {
     type Error = NotABatch;
 
-    fn try_from(message: Message) -> Result<Self, NotABatch> {
-        let Message::V1(batch) = message;
+    fn try_from(text: Text) -> Result<Self, NotABatch> {
+        let Text::V1(batch) = text;
         Self::new(batch.install, batch.batch, batch.sequence, batch.orders)
     }
 }
@@ -182,6 +222,19 @@ mod tests {
         assert!(matches!(made, Err(NotABatch::Mixed)));
         let made = Batch::new(InstallId([9; 16]), BatchId([8; 16]), 1, vec![]);
         assert!(matches!(made, Err(NotABatch::Empty)));
+    }
+
+    #[test]
+    fn a_message_is_a_batch_or_a_fence() {
+        let fence =
+            Fence { install: InstallId([9; 16]), round: RoundId(7), incarnation: 2, partition: 3 };
+        for message in [Message::Batch(Arc::new(batch())), Message::Fence(fence)] {
+            let text = message.to_json();
+            assert_eq!(Message::from_json(text.as_bytes()).unwrap(), message);
+            assert_eq!(message.install(), InstallId([9; 16]));
+        }
+        assert!(Message::from_json(b"{}").is_err());
+        assert!(Batch::from_json(fence.to_json().as_bytes()).is_err());
     }
 
     #[test]

@@ -224,13 +224,13 @@ async fn a_retirement_that_was_cut_off_is_completed_by_the_next_call() {
     let folder = tempfile::tempdir().unwrap();
     let gate = open(folder.path()).await;
     let snapshot = contract::snapshot(&gate, 5, 1);
-    assert!(gate.warm(snapshot.clone()).await.unwrap());
+    assert!(gate.warm(snapshot.clone(), None).await.unwrap());
     let slot = Slot::first(snapshot.terms.round);
     let round = Round { gate: gate.clone(), slot, stock: 5 };
     retire_cut_off(&gate, folder.path(), &round).await;
     assert!(matches!(gate.figures(slot).await, Err(GateError::NotWarm(_))));
     gate.retire(slot.round).await.unwrap();
-    assert!(gate.warm(snapshot).await.unwrap(), "nothing of it is left in the way");
+    assert!(gate.warm(snapshot, None).await.unwrap(), "nothing of it is left in the way");
     assert_eq!(round.audit().await.available, 5);
     gate.close().await;
 }

@@ -71,7 +71,7 @@ async fn a_node_that_knew_a_round_works_on_when_another_has_loaded_it_anew() {
     let slot = Slot::first(snapshot.terms.round);
     for stock in [10, 5_000_000, 200_000, 10] {
         snapshot.available = stock;
-        assert!(nodes[0].warm(snapshot.clone()).await.unwrap());
+        assert!(nodes[0].warm(snapshot.clone(), None).await.unwrap());
         for (n, gate) in nodes.iter().enumerate() {
             let round = Round { gate: gate.clone(), slot, stock };
             let claims = [round.claim("ada", "", 1), round.claim(&format!("b{n}"), "", 1)];

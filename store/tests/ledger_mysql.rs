@@ -52,6 +52,7 @@ macro_rules! on {
                 schema:
                     ten_migrations_at_once_make_the_tables_once,
                     a_migration_that_was_cut_off_is_ended_by_the_next,
+                    rounds_of_the_version_before_count_as_loaded,
                     tables_that_are_not_those_of_this_version_are_refused_with_what_to_do,
                     a_database_that_is_missing_is_made_if_the_user_may;
                 entry:

@@ -13,7 +13,7 @@ use sale::status::Status;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{Connection as _, Executor as _};
 use store::ledger::sqlite::SqliteLedger;
-use store::ledger::{Ledger, LedgerError};
+use store::ledger::{Ledger, LedgerError, Reached, Sale};
 
 struct Fresh {
     folder: tempfile::TempDir,
@@ -138,6 +138,23 @@ async fn a_file_of_a_newer_version_or_of_other_steps_is_refused_with_a_sentence(
 }
 
 #[tokio::test]
+async fn rounds_of_the_version_before_count_as_loaded() {
+    let fresh = Fresh::open().await;
+    let sale = create(&fresh.ledger, 10, 1).await;
+    fresh.ledger.close().await;
+    let mut sql = fresh.sql().await;
+    for added in ["sequence", "loaded", "fences", "leased_by", "leased_until"] {
+        sql.execute(&*format!("ALTER TABLE rounds DROP COLUMN {added}")).await.unwrap();
+    }
+    sql.execute("DELETE FROM _sqlx_migrations WHERE version = 6").await.unwrap();
+    sql.close().await.unwrap();
+    let ledger = open(&fresh.file()).await.unwrap();
+    let expected = Sale { loaded: true, ..sale.clone() };
+    assert_eq!(ledger.sale(&sale.id).await.unwrap(), Some(expected));
+    Fresh { folder: fresh.folder, ledger }.end().await;
+}
+
+#[tokio::test]
 async fn what_is_no_ledger_is_refused_and_a_folder_that_is_gone_is_not_available() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ledger.db");
@@ -155,11 +172,12 @@ async fn while_another_program_holds_the_file_nothing_is_decided_and_reads_go_on
     let orders = crowd(&sale, 3);
     let mut sql = fresh.sql().await;
     sql.execute("BEGIN IMMEDIATE").await.unwrap();
-    let held = fresh.ledger.decide(&orders, &deadline(), at(2_000)).await;
+    let held = fresh.ledger.decide(&orders, &Reached::default(), &deadline(), at(2_000)).await;
     assert!(matches!(held, Err(LedgerError::Unavailable(_))), "{held:?}");
     assert_eq!(fresh.ledger.read(&[orders[0].ticket]).await.unwrap(), [None]);
     sql.execute("ROLLBACK").await.unwrap();
-    let decided = fresh.ledger.decide(&orders, &deadline(), at(2_000)).await.unwrap();
+    let decided =
+        fresh.ledger.decide(&orders, &Reached::default(), &deadline(), at(2_000)).await.unwrap();
     assert!(decided.iter().all(|decision| state(decision).status == Status::Confirmed));
     audit(&fresh.ledger, &sale).await;
     fresh.end().await;
@@ -176,6 +194,10 @@ async fn a_state_that_may_not_be_cannot_be_written() {
         "UPDATE rounds SET closes_at = opens_at",
         "UPDATE rounds SET salt = x'00'",
         "UPDATE rounds SET sale = 'nobody'",
+        "UPDATE rounds SET sequence = -1",
+        "UPDATE rounds SET loaded = 2",
+        "UPDATE rounds SET leased_by = x'00'",
+        "UPDATE rounds SET leased_until = -1",
         "INSERT INTO orders VALUES (zeroblob(15), 'a', 1, 'confirmed', NULL, 2, 1, 1)",
         "INSERT INTO orders VALUES (zeroblob(16), 'a', 1, 'confirmed', 'limit', 2, 1, 1)",
         "INSERT INTO orders VALUES (zeroblob(16), 'a', 1, 'rejected', NULL, 2, 1, 1)",

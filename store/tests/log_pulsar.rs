@@ -22,7 +22,7 @@ use sale::order::Batch;
 use store::log::{Delivery, FeedEvent, LogError, Orders};
 
 use broker::Namespace;
-use contract::{INSTALL, batch, id, ids, outcome, receive, within};
+use contract::{INSTALL, batch, id, ids, of, outcome, receive, within};
 
 macro_rules! on_a_broker {
     ($($name:ident),* $(,)?) => {$(
@@ -42,7 +42,7 @@ async fn take(orders: &mut Orders, mut missing: HashSet<BatchId>) -> Vec<Deliver
     let mut taken = Vec::new();
     while !missing.is_empty() {
         for delivery in within(orders.next(100)).await.unwrap() {
-            if missing.remove(&delivery.batch.id) {
+            if missing.remove(&of(&delivery).id) {
                 taken.push(delivery);
             }
         }
@@ -59,15 +59,15 @@ async fn what_was_not_acknowledged_comes_again_and_what_was_does_not() {
     let mut orders = log.orders().await.unwrap();
     let taken = take(&mut orders, ids(20)).await;
     let (done, undone): (Vec<_>, Vec<_>) =
-        taken.into_iter().partition(|delivery| delivery.batch.id.0[1] % 2 == 0);
-    let undone: HashSet<_> = undone.iter().map(|delivery| delivery.batch.id).collect();
+        taken.into_iter().partition(|delivery| of(delivery).id.0[1] % 2 == 0);
+    let undone: HashSet<_> = undone.iter().map(|delivery| of(delivery).id).collect();
     orders.ack(done).await.unwrap();
     drop(orders);
     namespace.until(|workers| workers["msgBacklog"] == 10).await;
 
     let mut orders = log.orders().await.unwrap();
     let again = take(&mut orders, undone.clone()).await;
-    let came: HashSet<_> = again.iter().map(|delivery| delivery.batch.id).collect();
+    let came: HashSet<_> = again.iter().map(|delivery| of(delivery).id).collect();
     assert_eq!(came, undone);
     orders.ack(again).await.unwrap();
     namespace.until_all_is_acknowledged().await;
@@ -96,7 +96,7 @@ async fn what_is_given_back_comes_again() {
     let mut orders = log.orders().await.unwrap();
     let mut taken = take(&mut orders, ids(3)).await;
     let back = taken.pop().unwrap();
-    let expected = HashSet::from([back.batch.id]);
+    let expected = HashSet::from([of(&back).id]);
     orders.nack(vec![back]).await.unwrap();
     orders.ack(taken).await.unwrap();
     receive(&mut orders, expected).await;
@@ -118,10 +118,10 @@ async fn a_worker_that_acknowledges_nothing_leaves_the_rest_to_another() {
     while came.len() < 1000 {
         within(async {
             tokio::select! {
-                held = idle.next(1) => came.extend(held.unwrap().iter().map(|held| held.batch.id)),
+                held = idle.next(1) => came.extend(held.unwrap().iter().map(|held| of(held).id)),
                 taken = other.next(1) => {
                     let taken = taken.unwrap();
-                    came.extend(taken.iter().map(|taken| taken.batch.id));
+                    came.extend(taken.iter().map(|taken| of(taken).id));
                     other.ack(taken).await.unwrap();
                 }
             }
@@ -195,7 +195,7 @@ async fn a_message_without_orders_of_this_install_does_not_block_the_others() {
     join_all((1..=8).map(|n| log.publish(batch(n, 1)))).await;
     let mut orders = log.orders().await.unwrap();
     let taken = take(&mut orders, ids(8)).await;
-    assert!(taken.iter().all(|delivery| delivery.batch.install == INSTALL));
+    assert!(taken.iter().all(|delivery| of(delivery).install == INSTALL));
     orders.ack(taken).await.unwrap();
     namespace.until_all_is_acknowledged().await;
 }

@@ -1,13 +1,16 @@
 //! The consuming loop: orders -> ledger -> gate -> outcomes, then acknowledged.
 //!
+//! A fence says that the orders before it are decided, so the ledger is told of it after those of
+//! the take it came with.
+//!
 //! While one take is being settled the next one is being decided; there are never more than
 //! these two. While an engine is away they wait for it in hand.
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use sale::fence::Fence;
 use sale::id::BatchId;
 use store::gate::Slot;
 use store::log::{Delivery, Log, LogError, Orders};
@@ -17,6 +20,7 @@ use tokio::task::JoinSet;
 use crate::breaker::{Away, Breaker, Engine, Unanswered};
 use crate::decide::{Decider, SlotVerdicts, Verdicts};
 use crate::metric;
+use crate::rounds::Walked;
 use crate::run::Stop;
 use crate::settle::Settler;
 
@@ -29,8 +33,8 @@ pub(crate) struct Consumer {
     pub(crate) decider: Arc<Decider>,
     pub(crate) settler: Settler,
     pub(crate) breaker: Arc<Breaker>,
-    /// Orders in the outboxes, as the keeper of rounds saw them last.
-    pub(crate) undecided: Arc<AtomicUsize>,
+    /// What the keeper of rounds saw last.
+    pub(crate) walked: Arc<Walked>,
     pub(crate) together: usize,
     pub(crate) silent_after: Duration,
     pub(crate) stop: Stop,
@@ -59,23 +63,28 @@ impl Consumer {
                 () = self.stop.asked() => break,
                 taken = orders.next(self.together) => {
                     let deliveries = self.of_this_install(&mut orders, taken?).await?;
-                    self.note(&deliveries);
+                    let (batches, fences): (Vec<_>, Vec<_>) =
+                        deliveries.into_iter().partition(|delivery| delivery.batch().is_some());
+                    self.note(&batches);
                     let verdicts = tokio::select! {
-                        verdicts = self.decide(&deliveries) => verdicts,
+                        verdicts = self.decide(&batches, &fences) => verdicts,
                         () = self.stop.overdue() => None,
                     };
                     while let Some(settled) = settling.end().await {
                         acknowledge(&mut orders, settled).await?;
                     }
                     match verdicts {
-                        Some(verdicts) => settling.begin(&self.settler, verdicts, deliveries),
-                        None => give_back(&mut orders, deliveries).await?,
+                        Some(verdicts) => {
+                            orders.ack(fences).await?;
+                            settling.begin(&self.settler, verdicts, batches);
+                        }
+                        None => give_back(&mut orders, batches.into_iter().chain(fences).collect()).await?,
                     }
                 }
                 () = self.silence(), if settling.is_idle() => {
                     metric::heard_nothing();
                     tracing::warn!(
-                        undecided = self.undecided.load(Ordering::Relaxed),
+                        undecided = self.walked.undecided(),
                         "orders wait in the outboxes and none is heard of; receiving anew"
                     );
                     break;
@@ -92,16 +101,16 @@ impl Consumer {
     async fn silence(&self) {
         loop {
             tokio::time::sleep(self.silent_after).await;
-            if self.undecided.load(Ordering::Relaxed) > 0 {
+            if self.walked.undecided() > 0 {
                 return;
             }
         }
     }
 
-    fn note(&self, deliveries: &[Delivery]) {
+    fn note(&self, batches: &[Delivery]) {
         let now = self.decider.seams.gate.now();
-        for delivery in deliveries {
-            stage::reached(Stage::Consumed, &delivery.batch, now);
+        for batch in batches.iter().filter_map(Delivery::batch) {
+            stage::reached(Stage::Consumed, batch, now);
         }
     }
 
@@ -113,18 +122,23 @@ impl Consumer {
     ) -> Result<Vec<Delivery>, LogError> {
         let install = self.decider.install();
         let (own, foreign): (Vec<_>, Vec<_>) =
-            deliveries.into_iter().partition(|delivery| delivery.batch.install == install);
+            deliveries.into_iter().partition(|delivery| delivery.message.install() == install);
         if !foreign.is_empty() {
-            tracing::warn!(batches = foreign.len(), "dropped orders of another database");
+            tracing::warn!(messages = foreign.len(), "dropped orders of another database");
             orders.ack(foreign).await?;
         }
         Ok(own)
     }
 
-    /// `None` if these are to be given back.
-    async fn decide(&self, deliveries: &[Delivery]) -> Option<Verdicts> {
-        let batches: Vec<_> = deliveries.iter().map(|delivery| delivery.batch.clone()).collect();
-        match self.decider.decide(&batches).await {
+    /// Has a take decided, and its fences passed after that; `None` if it is to be given back.
+    async fn decide(&self, batches: &[Delivery], fences: &[Delivery]) -> Option<Verdicts> {
+        let batches: Vec<_> = batches.iter().filter_map(Delivery::batch).cloned().collect();
+        let decided = async {
+            let verdicts = self.decider.decide(&batches).await?;
+            self.pass(fences).await?;
+            Ok(verdicts)
+        };
+        match decided.await {
             Ok(verdicts) => Some(verdicts),
             Err(Unanswered::Stopped) => None,
             Err(Unanswered::Refused(error)) => {
@@ -132,6 +146,24 @@ impl Consumer {
                 None
             }
         }
+    }
+
+    /// Whatever came before these fences and was not given back is decided: all takes before this
+    /// one are, too.
+    async fn pass(&self, fences: &[Delivery]) -> Result<(), Unanswered> {
+        for fence in fences.iter().filter_map(Delivery::fence) {
+            let Fence { round, incarnation, partition, .. } = *fence;
+            let pass = || self.decider.seams.ledger.pass_fence(round, incarnation, partition);
+            match self.breaker.of_ledger(pass).await {
+                Ok(()) => {}
+                // Who waits for it sends another.
+                Err(Unanswered::Refused(error)) => {
+                    tracing::error!(round = round.0, error, "the ledger refused a fence");
+                }
+                Err(Unanswered::Stopped) => return Err(Unanswered::Stopped),
+            }
+        }
+        Ok(())
     }
 }
 
@@ -168,7 +200,7 @@ impl Settling {
         });
         let (done, undone) = std::mem::take(&mut self.in_hand)
             .into_iter()
-            .partition(|delivery| done.contains(&delivery.batch.id));
+            .partition(|delivery| delivery.batch().is_some_and(|batch| done.contains(&batch.id)));
         Some(Settled { done, undone })
     }
 }

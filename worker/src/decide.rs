@@ -11,7 +11,7 @@ use sale::status::Reason;
 use sale::time::Timestamp;
 use store::Seams;
 use store::gate::{Decided, Settlement, Slot};
-use store::ledger::{Decision, LedgerError, isolated};
+use store::ledger::{Decision, LedgerError, Reached, isolated};
 use store::stage::{self, Stage};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -50,7 +50,7 @@ impl Decider {
     pub(crate) async fn decide(&self, batches: &[Arc<Batch>]) -> Result<Verdicts, Unanswered> {
         let orders: Vec<_> = batches.iter().flat_map(|batch| batch.orders()).cloned().collect();
         let begun = self.seams.gate.now();
-        let decisions = self.decide_orders(&orders).await?;
+        let decisions = self.decide_orders(&orders, &Reached::of(batches)).await?;
         committed(batches, &decisions, begun, self.seams.gate.now());
         let mut verdicts = Verdicts::new(self.install(), &decisions);
         let mut done = done(&decisions);
@@ -71,19 +71,25 @@ impl Decider {
     pub(crate) async fn decide_orders(
         &self,
         orders: &[OrderV1],
+        reached: &Reached,
     ) -> Result<Vec<Decision>, Unanswered> {
-        self.breaker.of_ledger(|| self.decide_once(orders)).await
+        self.breaker.of_ledger(|| self.decide_once(orders, reached)).await
     }
 
-    async fn decide_once(&self, orders: &[OrderV1]) -> Result<Vec<Decision>, LedgerError> {
+    async fn decide_once(
+        &self,
+        orders: &[OrderV1],
+        reached: &Reached,
+    ) -> Result<Vec<Decision>, LedgerError> {
         // Asked for anew at every try: an outage moves it.
         let deadline = self.contact.deadline().await?;
         let now = self.seams.gate.now();
         let begun = Instant::now();
         // The ledger halves what its engine refuses; a panic ends that, too.
         let decisions = isolated(orders, |part| {
-            let (ledger, part) = (self.seams.ledger.clone(), part.to_vec());
-            unpanicked(async move { ledger.decide(&part, &deadline, now).await })
+            let (ledger, part, reached) =
+                (self.seams.ledger.clone(), part.to_vec(), reached.clone());
+            unpanicked(async move { ledger.decide(&part, &reached, &deadline, now).await })
         })
         .await?;
         metric::decided(&decisions, now, begun.elapsed());

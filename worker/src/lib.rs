@@ -19,8 +19,8 @@ mod settle;
 mod tests;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
+use sale::id::RoundId;
 use store::Seams;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -34,7 +34,7 @@ use consume::Consumer;
 use contact::Contact;
 use decide::Decider;
 use retry::Retries;
-use rounds::Keeper;
+use rounds::{Keeper, Walked};
 use run::Stop;
 use settle::Settler;
 
@@ -44,6 +44,7 @@ pub struct Worker {
     seams: Seams,
     contact: Arc<Contact>,
     breaker: Arc<Breaker>,
+    walked: Arc<Walked>,
     settings: Settings,
     probed: Mutex<Option<(Instant, Result<(), String>)>>,
 }
@@ -59,14 +60,14 @@ impl Worker {
         let breaker = Arc::new(Breaker::new(stop.clone(), &settings));
         let decider = Arc::new(Decider::new(seams.clone(), contact.clone(), breaker.clone()));
         let settler = Settler::new(seams.clone(), breaker.clone());
-        let undecided = Arc::new(AtomicUsize::new(0));
+        let walked = Arc::new(Walked::default());
 
         let consumer = Arc::new(Consumer {
             log: seams.log.clone(),
             decider: decider.clone(),
             settler: settler.clone(),
             breaker: breaker.clone(),
-            undecided: undecided.clone(),
+            walked: walked.clone(),
             together: settings.orders_together,
             silent_after: settings.silent_after,
             stop: stop.clone(),
@@ -85,13 +86,24 @@ impl Worker {
             async move { retries.step().await }
         }));
 
-        let keeper = Arc::new(Mutex::new(Keeper::new(seams.clone(), undecided, &settings)));
-        tasks.spawn(run::every("rounds", settings.tend_every, stop, move || {
-            let keeper = keeper.clone();
+        let keeper = Keeper::new(seams.clone(), walked.clone(), &settings);
+        let keeper = Arc::new(Mutex::new(keeper));
+        let tending = keeper.clone();
+        tasks.spawn(run::every("rounds", settings.tend_every, stop.clone(), move || {
+            let keeper = tending.clone();
             async move { keeper.lock().await.step().await }
         }));
+        tasks.spawn(run::every("recovering", settings.recover_every, stop, move || {
+            let keeper = keeper.clone();
+            async move { keeper.lock().await.recover().await }
+        }));
         tasks.close();
-        Self { tasks, seams, contact, breaker, settings, probed: Mutex::new(None) }
+        Self { tasks, seams, contact, breaker, walked, settings, probed: Mutex::new(None) }
+    }
+
+    /// Rounds whose gate is being rebuilt, as the last walk saw it; of many, the first hundred.
+    pub fn recovering(&self) -> Vec<RoundId> {
+        self.walked.recovering()
     }
 
     /// Whether orders can get their verdicts: tries ledger, gate and log, at most once a

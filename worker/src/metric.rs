@@ -41,7 +41,7 @@ pub(crate) fn describe() {
     );
     describe_counter!(
         "dibs_worker_given_back_total",
-        "Batches that were given back to the log, to come again."
+        "Batches and fences that were given back to the log, to come again."
     );
     describe_counter!(
         "dibs_worker_receivers_total",
@@ -50,8 +50,14 @@ pub(crate) fn describe() {
     describe_counter!("dibs_worker_panics_total", "Tasks that panicked and were started again.");
     describe_counter!(
         "dibs_worker_rounds_total",
-        "Rounds that were changed, by change: loaded into the gate, retired, settled_anew \
-         because the gate had missed verdicts."
+        "Rounds that were changed, by change: loaded into the gate when they were new, retired, \
+         settled_anew because the gate had missed verdicts, recovering because the gate had lost \
+         writes or disagreed, rebuilt after that."
+    );
+    describe_gauge!(
+        "dibs_worker_recovering",
+        "Live rounds whose gate is being rebuilt, and grants nothing. Every worker reports all of \
+         them."
     );
     describe_gauge!(
         "dibs_worker_outbox_orders",
@@ -140,10 +146,15 @@ pub(crate) fn panicked() {
     metrics::counter!("dibs_worker_panics_total").increment(1);
 }
 
-/// What the keeper did with a round: `loaded` it into the gate, `retired` it, or, because the
-/// gate had missed verdicts, had its tickets `settled_anew`.
+/// What the keeper did with a round: `loaded` it into the gate, `retired` it, had its tickets
+/// `settled_anew` because the gate had missed verdicts, or found it `recovering` and `rebuilt` it.
 pub(crate) fn round(change: &'static str) {
     metrics::counter!("dibs_worker_rounds_total", "change" => change).increment(1);
+}
+
+/// Rounds recover.
+pub(crate) fn recovering(rounds: usize) {
+    metrics::gauge!("dibs_worker_recovering").set(rounds as f64);
 }
 
 /// What the gate holds of all live rounds.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sale::id::TicketId;
 use sale::time::Timestamp;
-use store::ledger::{DeadlineFrom, Decision, LedgerError, Retry};
+use store::ledger::{DeadlineFrom, Decision, LedgerError, Reached, Retry};
 use tokio::sync::Mutex;
 
 use crate::breaker::Unanswered;
@@ -64,7 +64,9 @@ impl Retries {
     async fn try_again(&self, Retry { order, reject }: Retry) -> Result<(), LedgerError> {
         let decided = match reject {
             Some(reason) => self.decider.reject(&order, reason).await.map(|one| vec![one]),
-            None => self.decider.decide_orders(std::slice::from_ref(&order)).await,
+            None => {
+                self.decider.decide_orders(std::slice::from_ref(&order), &Reached::default()).await
+            }
         };
         let decisions = match decided {
             Ok(decisions) => decisions,

@@ -1,25 +1,30 @@
-//! The keeper of rounds: loads what the gate lost, finishes what was begun, repairs what went
-//! astray, and lets go of what is over.
+//! The keeper of rounds: loads what is new, rebuilds what the gate lost, finishes what was begun,
+//! repairs what went astray, and lets go of what is over.
 //!
 //! It walks the live rounds and asks the gate for their counts. What it costs grows neither
 //! with buyers nor with rounds of the past.
 
 mod astray;
+mod quiet;
+mod recover;
 mod restocks;
 mod retire;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::{StreamExt as _, stream};
 use sale::id::RoundId;
 use store::Seams;
 use store::gate::{Figures, GateError, Slot};
 use store::ledger::{Counts, LedgerError, RestockRow, Sale};
+use store::log::LogError;
 
 use crate::metric;
 use astray::Astray;
+use quiet::Quiet;
+use recover::Recovery;
 use restocks::Restocks;
 use retire::Retiring;
 
@@ -34,16 +39,43 @@ const FIRST_LOOK: u32 = 10_000;
 /// Rounds whose counts are read at one time.
 const LOOKS: usize = 16;
 
+/// Recovering rounds that are told; what there is beyond shows in the count.
+const RECOVERING_TOLD: usize = 100;
+
+/// What the last walk has seen, for others to know.
+#[derive(Default)]
+pub(crate) struct Walked {
+    undecided: AtomicUsize,
+    recovering: Mutex<Vec<RoundId>>,
+}
+
+impl Walked {
+    /// Orders in the outboxes.
+    pub(crate) fn undecided(&self) -> usize {
+        self.undecided.load(Ordering::Relaxed)
+    }
+
+    /// Rounds that recover; of many, the first.
+    pub(crate) fn recovering(&self) -> Vec<RoundId> {
+        self.recovering.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_recovering(&self, rounds: Vec<RoundId>) {
+        *self.recovering.lock().unwrap_or_else(PoisonError::into_inner) = rounds;
+    }
+}
+
 /// Looks after rounds. Several workers may do so at once: gate and ledger do each thing once.
 pub(crate) struct Keeper {
     seams: Seams,
-    /// Orders in the outboxes, for others to know.
-    undecided: Arc<AtomicUsize>,
+    walked: Arc<Walked>,
     /// Sales to ask the ledger for.
     most: u32,
     restocks: Restocks,
     retiring: Retiring,
     astray: Astray,
+    quiet: Quiet,
+    recovery: Recovery,
     /// What is wrong with each live round, and (`None`) with the walk as a whole: logged when
     /// it changes.
     troubles: HashMap<Option<RoundId>, String>,
@@ -62,14 +94,19 @@ enum Seen {
 /// Reads how a round stands. The ledger's counts are read before the gate's, which then show
 /// all that is counted there.
 async fn look(seams: Seams, sale: Sale) -> (Sale, Result<Seen, Trouble>) {
+    let slot = Slot::first(sale.round);
+    seams.gate.expect(slot, sale.incarnation, sale.sequence);
     let seen = async {
         let Some(counts) = seams.ledger.counts(sale.round).await? else {
             return Ok(Seen::Nowhere);
         };
-        match seams.gate.figures(Slot::first(sale.round)).await {
+        match seams.gate.figures(slot).await {
             Ok(figures) => Ok(Seen::Live(counts, figures)),
             Err(GateError::NotWarm(_)) => Ok(Seen::NotWarm),
-            Err(error @ (GateError::Unavailable(_) | GateError::NotKnown)) => Err(error.into()),
+            Err(
+                error
+                @ (GateError::Recovering(_) | GateError::Unavailable(_) | GateError::NotKnown),
+            ) => Err(error.into()),
         }
     };
     let seen = seen.await;
@@ -83,6 +120,8 @@ enum Trouble {
     Gate(#[from] GateError),
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    #[error(transparent)]
+    Log(#[from] LogError),
     #[error(
         "gate and ledger disagree, so that the round stays in the gate: available {} and {}, \
          sold {} and {}", gate.available, ledger.available, gate.sold, ledger.sold()
@@ -96,18 +135,16 @@ enum Trouble {
 }
 
 impl Keeper {
-    pub(crate) fn new(
-        seams: Seams,
-        undecided: Arc<AtomicUsize>,
-        settings: &crate::Settings,
-    ) -> Self {
+    pub(crate) fn new(seams: Seams, walked: Arc<Walked>, settings: &crate::Settings) -> Self {
         Self {
             seams,
-            undecided,
+            walked,
             most: FIRST_LOOK,
             restocks: Restocks::new(settings.restock_after),
             retiring: Retiring::new(settings.retire_after),
             astray: Astray::default(),
+            quiet: Quiet::default(),
+            recovery: Recovery::new(settings),
             troubles: HashMap::new(),
         }
     }
@@ -118,6 +155,14 @@ impl Keeper {
         self.note(None, walked);
     }
 
+    /// One step of each rebuild that this worker is at.
+    pub(crate) async fn recover(&mut self) {
+        for round in self.recovery.rounds() {
+            let stepped = self.recovery.step(&self.seams, round).await;
+            self.note(Some(round), stepped);
+        }
+    }
+
     async fn walk(&mut self) -> Result<(), Trouble> {
         let sales = self.seams.ledger.sales(self.most).await?;
         let listed = sales.len();
@@ -125,7 +170,10 @@ impl Keeper {
         self.most = next_most(self.most, listed, live.len());
         let unfinished = self.seams.ledger.unfinished_restocks().await?;
         self.forget_all_but(&live, &retired);
+        let recovering = live.iter().filter(|sale| !sale.loaded && sale.incarnation > 1);
+        let recovering = recovering.map(|sale| sale.round).collect();
         self.tend_all(live, &unfinished).await;
+        self.tell_recovering(recovering);
         for sale in &retired {
             self.retiring.leave_gate(&self.seams, sale.round).await?;
         }
@@ -151,7 +199,7 @@ impl Keeper {
         }
         if all_seen {
             held.tell(self.seams.gate.now());
-            self.undecided.store(held.undecided, Ordering::Relaxed);
+            self.walked.undecided.store(held.undecided, Ordering::Relaxed);
         }
     }
 
@@ -161,31 +209,50 @@ impl Keeper {
         seen: Seen,
         unfinished: &[RestockRow],
     ) -> Result<(), Trouble> {
+        if self.recovery.is_anothers(sale, self.seams.gate.now()) {
+            return Ok(());
+        }
         let (counts, figures) = match seen {
-            Seen::Live(counts, figures) => (counts, figures),
-            Seen::NotWarm => return self.load(sale.round).await,
             Seen::Nowhere => return Ok(()),
+            Seen::NotWarm | Seen::Live(..) if !sale.loaded => {
+                return self.recovery.step(&self.seams, sale.round).await;
+            }
+            Seen::NotWarm => {
+                return self.recovery.begin(&self.seams, sale, "the gate does not have it").await;
+            }
+            Seen::Live(counts, figures) => (counts, figures),
         };
+        if figures.incarnation > sale.incarnation {
+            // Rebuilt since the ledger was read.
+            return Ok(());
+        }
+        if let Some(why) = sale.loss_in(&figures) {
+            return self.recovery.begin(&self.seams, sale, why).await;
+        }
         if figures.terms.version < sale.terms_version {
             // By the older terms more may have been granted since: the next walk sees it.
             return Ok(self.seams.gate.set_terms(sale.terms()).await?);
         }
         self.astray.look(&self.seams, sale.round, &figures, &counts).await?;
         let restocked = unfinished.iter().any(|row| row.round == sale.round);
+        if self.quiet.disagrees(&self.seams, sale.round, (&figures, &counts), restocked).await? {
+            let why = "gate and ledger disagree though nothing is on its way";
+            return self.recovery.begin(&self.seams, sale, why).await;
+        }
         if figures.undecided == 0 && figures.held == 0 && !restocked {
             self.retiring.retire(&self.seams, sale, figures).await?;
         }
         Ok(())
     }
 
-    async fn load(&self, round: RoundId) -> Result<(), Trouble> {
-        let Some(snapshot) = self.seams.ledger.snapshot(round).await? else { return Ok(()) };
-        let tickets = snapshot.tickets.len();
-        if self.seams.gate.warm(snapshot).await? {
-            metric::round("loaded");
-            tracing::info!(round = round.0, tickets, "loaded a round into the gate");
-        }
-        Ok(())
+    /// Those that the ledger's rows say, and those that were found since.
+    fn tell_recovering(&self, mut rounds: Vec<RoundId>) {
+        rounds.extend(self.recovery.rounds());
+        rounds.sort_unstable();
+        rounds.dedup();
+        metric::recovering(rounds.len());
+        rounds.truncate(RECOVERING_TOLD);
+        self.walked.set_recovering(rounds);
     }
 
     /// What is kept of rounds is bounded by those that were listed.
@@ -194,6 +261,8 @@ impl Keeper {
         let retired: HashSet<_> = retired.iter().map(|sale| sale.round).collect();
         self.troubles.retain(|round, _| round.is_none_or(|round| live.contains(&round)));
         self.astray.retain(&live);
+        self.quiet.retain(&live);
+        self.recovery.retain(&live);
         self.retiring.retain(&live, &retired);
     }
 

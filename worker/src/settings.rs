@@ -25,6 +25,13 @@ pub struct Settings {
     pub pause_most: Duration,
     /// Between two walks of the live rounds.
     pub tend_every: Duration,
+    /// Between two steps of a rebuild.
+    pub recover_every: Duration,
+    /// A worker that rebuilds a round and says nothing for so long is taken to be dead, and
+    /// another takes over.
+    pub lease_for: Duration,
+    /// Fences that have not come back for so long are sent again.
+    pub fence_again: Duration,
     /// A change of stock that is unfinished for so long is finished by the worker.
     pub restock_after: Duration,
     /// A round that has been closed for so long leaves the gate.
@@ -47,6 +54,9 @@ impl Default for Settings {
             pause_least: Duration::from_millis(100),
             pause_most: Duration::from_secs(5),
             tend_every: Duration::from_secs(1),
+            recover_every: Duration::from_millis(100),
+            lease_for: Duration::from_secs(15),
+            fence_again: Duration::from_secs(5),
             restock_after: Duration::from_secs(3),
             retire_after: Duration::from_secs(600),
             finish_within: Duration::from_secs(5),

@@ -45,9 +45,11 @@ impl Settler {
             match self.seams.gate.settle(slot, &settlements, &decided).await {
                 Ok(()) => Ok(true),
                 Err(GateError::NotWarm(_)) => Ok(false),
-                Err(error @ (GateError::Unavailable(_) | GateError::NotKnown)) => {
-                    Err(Away(error.to_string()))
-                }
+                Err(
+                    error @ (GateError::Recovering(_)
+                    | GateError::Unavailable(_)
+                    | GateError::NotKnown),
+                ) => Err(Away(error.to_string())),
             }
         };
         if self.breaker.answered(Engine::Gate, settle).await? || self.is_over(slot.round).await {

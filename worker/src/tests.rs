@@ -3,6 +3,7 @@
 pub(crate) mod bench;
 mod orders;
 mod outages;
+mod recovering;
 mod rounds;
 mod set_aside;
 mod together;

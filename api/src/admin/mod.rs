@@ -1,8 +1,10 @@
-//! Administration: sales, stock, tickets with their buyers, and orders that were set aside.
+//! Administration: sales, stock, tickets with their buyers, orders that were set aside, and gate
+//! beside ledger.
 //! Every call needs the admin key.
 
 mod parked;
 mod restock;
+mod rounds;
 mod sales;
 mod tickets;
 
@@ -26,6 +28,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/v1/admin/sales", get(sales::list).post(sales::create))
         .route("/v1/admin/sales/{sale}", get(sales::show).patch(sales::patch))
         .route("/v1/admin/sales/{sale}/tickets", get(tickets::list))
+        .route("/v1/admin/rounds", get(rounds::list))
         .route("/v1/admin/parked", get(parked::list))
         .route("/v1/admin/parked/{ticket}/resend", post(parked::resend))
         .route("/v1/admin/parked/{ticket}/reject", post(parked::reject))

@@ -50,7 +50,8 @@ impl App {
         // The gate first: what it has settled stands in the ledger by then, so that a report
         // without held units leaves none out.
         let figures = match self.gate.figures(Slot::first(sale.round)).await {
-            Ok(figures) => Some(figures),
+            // A gate that has lost writes counts wrong.
+            Ok(figures) => sale.loss_in(&figures).is_none().then_some(figures),
             Err(error) => {
                 tracing::debug!(sale = %sale.id, %error, "a report goes without the gate's figures");
                 None
@@ -114,9 +115,10 @@ pub(super) async fn create(
             return Err(Refusal::Conflict("another sale has this id; choose another, or PATCH it"));
         }
     };
-    if !sale.retired {
+    // Any other gate is the keeper's: it may be recovering.
+    if !sale.retired && sale.is_new() {
         let snapshot = app.ledger.snapshot(sale.round).await?;
-        app.gate.warm(snapshot.ok_or(Refusal::UnknownSale)?).await?;
+        app.gate.warm(snapshot.ok_or(Refusal::UnknownSale)?, None).await?;
     }
     app.directory.refresh().await;
     tracing::info!(sale = %sale.id, round = %sale.round, created = status == StatusCode::CREATED,

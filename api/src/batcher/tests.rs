@@ -38,7 +38,7 @@ impl Shop {
         };
         let snapshot =
             Snapshot { terms, incarnation: 1, available: stock, tickets: vec![], restocks: vec![] };
-        gate.warm(snapshot).await.unwrap();
+        gate.warm(snapshot, None).await.unwrap();
         let (publisher, batches) = Publisher::new(100);
         let batcher = Arc::new(Batcher::new(gate.clone(), publisher, &settings));
         Self { batcher, gate, batches, folder }

@@ -74,7 +74,9 @@ async fn at_the_end_waiting_claims_are_answered_and_what_was_granted_is_handed_o
     let mut orders = seams.log.orders().await.unwrap();
     while handed.len() < granted.len() {
         for delivery in tokio::time::timeout(SOON, orders.next(500)).await.unwrap().unwrap() {
-            handed.extend(delivery.batch.orders().iter().map(|order| order.ticket.to_string()));
+            handed.extend(
+                delivery.batch().unwrap().orders().iter().map(|order| order.ticket.to_string()),
+            );
         }
     }
     assert_eq!(granted, handed);

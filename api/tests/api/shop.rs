@@ -22,7 +22,7 @@ use store::gate::local::LocalGate;
 use store::gate::redis::{self, RedisGate};
 use store::gate::{Gate, Settlement, Slot, local};
 use store::ledger::sqlite::SqliteLedger;
-use store::ledger::{DeadlineFrom, Decision, Ledger};
+use store::ledger::{DeadlineFrom, Decision, Ledger, Reached};
 use store::log::Log;
 use store::log::local::LocalLog;
 use tokio_util::sync::CancellationToken;
@@ -206,7 +206,7 @@ impl Shop {
     pub(crate) async fn orders(&self) -> Vec<OrderV1> {
         let mut orders = self.seams.log.orders().await.unwrap();
         let deliveries = tokio::time::timeout(SOON, orders.next(500)).await.unwrap().unwrap();
-        deliveries.iter().flat_map(|delivery| delivery.batch.orders().to_vec()).collect()
+        deliveries.iter().flat_map(|delivery| delivery.batch().unwrap().orders().to_vec()).collect()
     }
 
     /// Does the worker's part for the next orders: decide, and settle.
@@ -214,7 +214,9 @@ impl Shop {
         let orders = self.orders().await;
         let now = clock::now();
         let deadline = DeadlineFrom { reachable_since: now };
-        for decision in self.seams.ledger.decide(&orders, &deadline, now).await.unwrap() {
+        for decision in
+            self.seams.ledger.decide(&orders, &Reached::default(), &deadline, now).await.unwrap()
+        {
             self.settle(decision).await;
         }
     }

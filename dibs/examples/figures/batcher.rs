@@ -61,7 +61,13 @@ async fn by_batcher(bench: &Bench) -> anyhow::Result<f64> {
     let (publisher, mut granted) = Publisher::new(Settings::default().batches_queued);
     let batcher = Arc::new(Batcher::new(bench.gate.clone(), publisher, &Settings::default()));
     let mut leaving = JoinSet::new();
-    leaving.spawn(async move { while granted.recv().await.is_some() {} });
+    leaving.spawn(async move {
+        let mut batches = 0;
+        while granted.recv().await.is_some() {
+            batches += 1;
+        }
+        batches
+    });
     let asked = batcher.clone();
     let took = crowd(slot, move |claim| {
         let batcher = asked.clone();
@@ -72,6 +78,9 @@ async fn by_batcher(bench: &Bench) -> anyhow::Result<f64> {
     })
     .await?;
     batcher.end().await;
+    drop(batcher);
+    let batches: usize = leaving.join_all().await.into_iter().sum();
+    eprintln!("the batcher made batches of {}", CLAIMS / batches.max(1));
     bench.clear().await?;
     Ok(rate(CLAIMS, took))
 }

@@ -55,7 +55,7 @@ impl Bench {
         let available = stock.try_into()?;
         let snapshot =
             Snapshot { terms, incarnation: 1, available, tickets: vec![], restocks: vec![] };
-        anyhow::ensure!(self.gate.warm(snapshot).await?, "the round is there already");
+        anyhow::ensure!(self.gate.warm(snapshot, None).await?, "the round is there already");
         Ok(Slot::first(round))
     }
 

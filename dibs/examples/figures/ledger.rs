@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use sale::id::{BuyerId, TicketId};
 use sale::order::OrderV1;
-use store::ledger::{DeadlineFrom, Decision, Ledger};
+use store::ledger::{DeadlineFrom, Decision, Ledger, Reached};
 
 use crate::shop::Shop;
 use crate::statements::Prepared;
@@ -63,7 +63,8 @@ async fn by_decide(shop: &Shop) -> anyhow::Result<f64> {
 
 async fn decide(ledger: &Ledger, take: &[OrderV1]) -> anyhow::Result<()> {
     let now = store::clock::now();
-    let decisions = ledger.decide(take, &DeadlineFrom { reachable_since: now }, now).await?;
+    let deadline = DeadlineFrom { reachable_since: now };
+    let decisions = ledger.decide(take, &Reached::default(), &deadline, now).await?;
     let stands = |decision: &&Decision| matches!(decision, Decision::Stands { .. });
     let decided = decisions.iter().filter(stands).count();
     anyhow::ensure!(decided == take.len(), "{decided} of {} were decided", take.len());

@@ -15,7 +15,7 @@ use store::Seams;
 use store::gate::redis::{self, RedisGate};
 use store::gate::{Bounds, Decided, Gate, Settlement, Slot};
 use store::ledger::mysql::{self, MySqlLedger};
-use store::ledger::{Creation, DeadlineFrom, Decision, Ledger, Sale};
+use store::ledger::{Creation, DeadlineFrom, Decision, Ledger, Reached, Sale};
 use store::log::Log;
 use store::log::pulsar::{self, PulsarLog};
 
@@ -84,7 +84,8 @@ impl RoundTrips {
         let published = watch.lap();
         let now = gate.now();
         let deadline = DeadlineFrom { reachable_since: now };
-        let decisions = ledger.decide(batch.orders(), &deadline, now).await?;
+        let reached = Reached::of(std::slice::from_ref(&batch));
+        let decisions = ledger.decide(batch.orders(), &reached, &deadline, now).await?;
         let decided = watch.lap();
         let Some(Decision::Stands { buyer, ticket }) = decisions.into_iter().next() else {
             anyhow::bail!("the order was not decided");
@@ -121,7 +122,8 @@ async fn open_sale(seams: &Seams, stock: u32) -> anyhow::Result<Sale> {
     let (Creation::Created(sale) | Creation::Same(sale)) = seams.ledger.create(&sale).await? else {
         anyhow::bail!("another install uses these engines");
     };
+    anyhow::ensure!(sale.is_new(), "another install uses these engines");
     let snapshot = seams.ledger.snapshot(sale.round).await?.context("the sale has no round")?;
-    anyhow::ensure!(seams.gate.warm(snapshot).await?, "the round is in the gate already");
+    anyhow::ensure!(seams.gate.warm(snapshot, None).await?, "the round is in the gate already");
     Ok(sale)
 }

@@ -26,15 +26,15 @@ impl Prepared {
         let count = u32::try_from(orders.len())?;
         let parts = || orders.chunks(ROWS_A_STATEMENT);
         let mut lock = Statement::new(
-            "SELECT round, sale, available, per_buyer, answer_within FROM rounds \
-             WHERE round = ? FOR UPDATE",
+            "SELECT round, sale, available, per_buyer, answer_within, incarnation, sequence, loaded, \
+             retired FROM rounds WHERE round = ? FOR UPDATE",
         );
         lock.bind(round)?;
         let mut take = Statement::new(
-            "UPDATE rounds SET available = available - ?, rejected = rejected + ? \
+            "UPDATE rounds SET available = available - ?, rejected = rejected + ?, sequence = ? \
              WHERE round = ? AND available >= ?",
         );
-        take.bind(count)?.bind(0_u32)?.bind(round)?.bind(count)?;
+        take.bind(count)?.bind(0_u32)?.bind(0_u64)?.bind(round)?.bind(count)?;
         let all = iter::once(Ok(lock))
             .chain(parts().map(|part| holdings(round, part)))
             .chain(parts().map(standing))

@@ -29,7 +29,7 @@ use store::clock;
 use store::gate::local::LocalGate;
 use store::gate::{Gate, Settlement, Slot};
 use store::ledger::sqlite::SqliteLedger;
-use store::ledger::{Creation, DeadlineFrom, Decision, Ledger, Sale};
+use store::ledger::{Creation, DeadlineFrom, Decision, Ledger, Reached, Sale};
 use store::log::Log;
 use store::log::local::LocalLog;
 use tempfile::TempDir;
@@ -96,7 +96,7 @@ impl House {
         let gate = Gate::Local(gate);
         let log = Log::Local(LocalLog::new());
         let sale = create(&ledger, "demo").await;
-        gate.warm(ledger.snapshot(sale.round).await.unwrap().unwrap()).await.unwrap();
+        gate.warm(ledger.snapshot(sale.round).await.unwrap().unwrap(), None).await.unwrap();
         let tokens = Arc::new(TokenKeys::new(install, TOKENS_SECRET, &[] as &[&[u8]]));
         let shared = KeySource::Hs256(BUYERS_SECRET.to_vec());
         let keys = Keys {
@@ -167,7 +167,9 @@ impl House {
         let now = clock::now();
         let deadline = DeadlineFrom { reachable_since: now };
         let mut tickets = Vec::new();
-        for decision in self.ledger.decide(&orders, &deadline, now).await.unwrap() {
+        for decision in
+            self.ledger.decide(&orders, &Reached::default(), &deadline, now).await.unwrap()
+        {
             let Decision::Stands { ticket, .. } = decision else { panic!("{decision:?}") };
             tickets.push(ticket);
         }

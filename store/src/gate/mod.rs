@@ -5,6 +5,7 @@
 
 pub mod local;
 pub mod redis;
+mod seen;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock;
 use local::LocalGate;
 use redis::RedisGate;
+use seen::Position;
 
 /// The gate, on one of its engines.
 #[derive(Clone)]
@@ -76,11 +78,15 @@ pub enum GateError {
     /// The round is not loaded. Nothing was changed. This never means "sold out".
     #[error("round {0} is not loaded in the gate")]
     NotWarm(RoundId),
+    /// The gate of this round has lost writes that were acknowledged, or may have: nobody gets
+    /// anything from it, and nothing was changed.
+    #[error("round {0} has lost writes and is being rebuilt")]
+    Recovering(RoundId),
     /// The gate refuses work at present; nothing was changed.
     #[error("the gate is not available: {0}")]
     Unavailable(String),
-    /// No answer came in time; the call may have had its effect. Asking again with the same
-    /// ids finds out.
+    /// No answer came in time, or none that can be read; the call may have had its effect.
+    /// Asking again with the same ids finds out.
     #[error("the gate did not answer in time")]
     NotKnown,
 }
@@ -168,8 +174,21 @@ pub struct Figures {
     pub undecided_units: u64,
     /// When the oldest of those orders was granted.
     pub oldest: Option<Timestamp>,
+    /// Counts the rebuilds of this round's gate.
+    pub incarnation: u32,
     /// Counts the writes of this slot.
     pub sequence: u64,
+    /// It has lost writes, or is not to be trusted any more: it grants nothing.
+    pub frozen: bool,
+}
+
+impl Figures {
+    /// Whether this gate may be replaced by that of a later incarnation: it is frozen and
+    /// drained, and nothing was written since its sequence was this.
+    fn gives_way(&self, to: u32, over: Option<u64>) -> bool {
+        let unmoved = over == Some(self.sequence);
+        self.frozen && unmoved && self.undecided == 0 && self.incarnation < to
+    }
 }
 
 impl Gate {
@@ -235,13 +254,34 @@ impl Gate {
         }
     }
 
-    /// Loads a round, only where none of it is live. Answers whether it was loaded by this
-    /// call; a live round stays as it is.
-    pub async fn warm(&self, snapshot: Snapshot) -> Result<bool, GateError> {
+    /// Loads a round where none of it is live; with `over`, also in place of a frozen gate of
+    /// an older incarnation whose outbox is empty and whose sequence still is this. Answers
+    /// whether it was loaded by this call; any other live round stays as it is.
+    pub async fn warm(&self, snapshot: Snapshot, over: Option<u64>) -> Result<bool, GateError> {
         match self {
-            Self::Local(gate) => in_time(gate.warm(snapshot)).await,
+            Self::Local(gate) => in_time(gate.warm(snapshot, over)).await,
             // Many calls, each of them in time.
-            Self::Redis(gate) => gate.warm(&snapshot).await,
+            Self::Redis(gate) => gate.warm(&snapshot, over).await,
+        }
+    }
+
+    /// Takes note that the gate of this slot has come so far at least, as the ledger's row
+    /// says. One that is found behind it, or behind any reply that this process had, has lost
+    /// writes: it is frozen, and grants, stock changes and reads are refused.
+    pub fn expect(&self, slot: Slot, incarnation: u32, sequence: u64) {
+        let position = Position { incarnation, sequence };
+        match self {
+            Self::Local(gate) => gate.expect(slot, position),
+            Self::Redis(gate) => gate.expect(slot, position),
+        }
+    }
+
+    /// Ends the grants of a gate of this or an older incarnation, and with them stock changes
+    /// and reads. Its whole outbox is due at once. To repeat it changes nothing.
+    pub async fn freeze(&self, slot: Slot, incarnation: u32) -> Result<(), GateError> {
+        match self {
+            Self::Local(gate) => in_time(gate.freeze(slot, incarnation)).await,
+            Self::Redis(gate) => in_time(gate.freeze(slot, incarnation)).await,
         }
     }
 

@@ -3,6 +3,7 @@
 mod change;
 mod ladder;
 pub mod mysql;
+mod recovering;
 mod rows;
 mod sitting;
 mod split;
@@ -22,6 +23,7 @@ use sale::units::Units;
 
 use crate::gate::Snapshot;
 use mysql::MySqlLedger;
+pub use recovering::{Lease, Reached, WorkerId};
 pub use split::isolated;
 use sqlite::SqliteLedger;
 
@@ -79,6 +81,16 @@ pub struct Sale {
     pub terms_version: u32,
     /// Counts the rebuilds of the round's gate.
     pub incarnation: u32,
+    /// The highest write sequence that a decided batch of this incarnation carried: a gate that
+    /// is behind it has lost acknowledged writes.
+    pub sequence: u64,
+    /// The gate has been, or is just being, loaded in this incarnation; if not, the round is new
+    /// or recovering.
+    pub loaded: bool,
+    /// The partitions of the log whose fence of this incarnation has come back, a bit each.
+    pub fences: u64,
+    /// Who rebuilds the gate, also when the lease has ended.
+    pub lease: Option<Lease>,
     /// Closed, decided, and no longer in the gate: the ledger alone answers for it.
     pub retired: bool,
 }
@@ -325,9 +337,14 @@ impl Ledger {
     /// there. All that can be decided is committed when this returns; an order that fails on
     /// its own comes back as [`Decision::Failed`] and delays nobody. One decision an order,
     /// doubles in `orders` included once.
+    ///
+    /// The sequence of each round rises to what was reached. An order of the present incarnation
+    /// that does not fit any more was not granted by a gate that agrees with the ledger: its
+    /// round moves to recovering, as by [`Ledger::recover`].
     pub async fn decide(
         &self,
         orders: &[OrderV1],
+        reached: &Reached,
         deadline: &DeadlineFrom,
         now: Timestamp,
     ) -> Result<Vec<Decision>, LedgerError> {
@@ -338,7 +355,7 @@ impl Ledger {
             .filter(|order| seen.insert((order.ticket, &order.buyer)))
             .cloned()
             .collect();
-        let decide = async |part: &[OrderV1]| dispatch!(self, DECIDE, ledger => ledger.decide(part, deadline, now));
+        let decide = async |part: &[OrderV1]| dispatch!(self, DECIDE, ledger => ledger.decide(part, reached, deadline, now));
         isolated(&orders, decide).await
     }
 
@@ -382,6 +399,49 @@ impl Ledger {
     /// unfinished change of stock is not retired.
     pub async fn retire(&self, round: RoundId) -> Result<bool, LedgerError> {
         dispatch!(self, CALL, ledger => ledger.retire(round))
+    }
+
+    /// Moves a loaded round to recovering: the next incarnation, not loaded, with nothing
+    /// reached and no fence back. Answers whether this call moved it; it does not if the
+    /// incarnation is another, or not loaded, or the round is retired.
+    pub async fn recover(&self, round: RoundId, incarnation: u32) -> Result<bool, LedgerError> {
+        dispatch!(self, CALL, ledger => ledger.recover(round, incarnation))
+    }
+
+    /// Writes down that the fence of a partition has come back; nothing if the round is loaded
+    /// or of another incarnation.
+    pub async fn pass_fence(
+        &self,
+        round: RoundId,
+        incarnation: u32,
+        partition: u8,
+    ) -> Result<(), LedgerError> {
+        dispatch!(self, CALL, ledger => ledger.pass_fence(round, incarnation, partition))
+    }
+
+    /// Takes the lease of a round that nobody holds any more, or renews one's own. Answers
+    /// whether it is `by`'s.
+    pub async fn lease(
+        &self,
+        round: RoundId,
+        by: WorkerId,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<bool, LedgerError> {
+        dispatch!(self, CALL, ledger => ledger.lease(round, by, now, until))
+    }
+
+    /// Gives the lease back, if it is `by`'s.
+    pub async fn end_lease(&self, round: RoundId, by: WorkerId) -> Result<(), LedgerError> {
+        dispatch!(self, CALL, ledger => ledger.end_lease(round, by))
+    }
+
+    /// Marks a round as loaded, if it is of the snapshot's incarnation, not loaded, not retired,
+    /// and nothing has changed since the snapshot. Answers whether it was so. The caller then
+    /// loads the gate from this very snapshot; if the call is cut off at its commit, or he dies
+    /// before he has loaded it, the round is found loaded and its gate is not: it recovers.
+    pub async fn set_loaded(&self, snapshot: &Snapshot) -> Result<bool, LedgerError> {
+        dispatch!(self, CALL, ledger => ledger.set_loaded(snapshot))
     }
 
     /// Says that a worker has reached the ledger, and learns since when it has been within

@@ -12,7 +12,7 @@ use sale::units::Units;
 use serde::{Deserialize, Serialize};
 use sqlx::{Database, Encode, QueryBuilder, Type};
 
-use super::{LedgerError, Row, Sale};
+use super::{Lease, LedgerError, Row, Sale, WorkerId};
 use crate::gate::Settlement;
 
 /// Takes a value out of a row of `table`. What does not fit was not written by Dibs.
@@ -83,13 +83,19 @@ pub(super) struct SaleRow {
     closed: bool,
     terms_version: u32,
     incarnation: u32,
+    sequence: u64,
+    loaded: bool,
+    fences: u64,
+    leased_by: Option<Vec<u8>>,
+    leased_until: i64,
     retired: bool,
 }
 
 impl SaleRow {
     /// The statement that reads it, up to its condition.
     pub(super) const SELECT: &str = "SELECT s.id, s.name, r.round, r.salt, r.per_buyer, \
-        r.opens_at, r.closes_at, r.closed, r.terms_version, r.incarnation, r.retired \
+        r.opens_at, r.closes_at, r.closed, r.terms_version, r.incarnation, r.sequence, r.loaded, \
+        r.fences, r.leased_by, r.leased_until, r.retired \
         FROM rounds r JOIN sales s ON s.id = r.sale WHERE ";
 
     /// The condition that holds for the present round of each sale: its newest.
@@ -99,6 +105,11 @@ impl SaleRow {
     pub(super) fn sale(self) -> Result<Sale, LedgerError> {
         let opens_at = readable("rounds", Timestamp::from_millis(self.opens_at))?;
         let closes_at = readable("rounds", Timestamp::from_millis(self.closes_at))?;
+        let lease = self.leased_by.map(|by| -> Result<_, LedgerError> {
+            let by = WorkerId(readable("rounds", by.try_into())?);
+            let until = readable("rounds", Timestamp::from_millis(self.leased_until))?;
+            Ok(Lease { by, until })
+        });
         Ok(Sale {
             id: readable("sales", SaleId::new(&text("sales", self.id)?))?,
             name: readable("sales", SaleName::new(self.name))?,
@@ -109,6 +120,10 @@ impl SaleRow {
             closed: self.closed,
             terms_version: self.terms_version,
             incarnation: self.incarnation,
+            sequence: self.sequence,
+            loaded: self.loaded,
+            fences: self.fences,
+            lease: lease.transpose()?,
             retired: self.retired,
         })
     }

@@ -13,7 +13,7 @@ use sale::time::Timestamp;
 use sale::units::Units;
 
 use super::rows::{readable, text};
-use super::{DeadlineFrom, Decision, LedgerError};
+use super::{DeadlineFrom, Decision, LedgerError, Reached};
 use crate::gate::Settlement;
 
 /// The numbers of the units that each buyer of each round holds.
@@ -35,6 +35,16 @@ pub(super) struct OpenRound {
     available: u32,
     per_buyer: u8,
     answer_within: u64,
+    incarnation: u32,
+    sequence: u64,
+    loaded: bool,
+    retired: bool,
+}
+
+impl OpenRound {
+    /// The statement that reads it, up to its condition.
+    pub(super) const SELECT: &str = "SELECT round, sale, available, per_buyer, answer_within, \
+        incarnation, sequence, loaded, retired FROM rounds WHERE ";
 }
 
 /// What was decided for one round.
@@ -46,6 +56,34 @@ pub(super) struct Tally {
     pub(super) confirmed: u32,
     /// Orders newly rejected.
     pub(super) rejected: u32,
+    /// The incarnation of its gate.
+    pub(super) incarnation: u32,
+    /// A gate of it grants: one that is loaded.
+    live: bool,
+    /// The highest write sequence of its gate that the row says.
+    known: u64,
+    /// The highest that is known.
+    pub(super) sequence: u64,
+    /// The gate granted what does not fit: it is to be rebuilt.
+    pub(super) recovers: bool,
+}
+
+impl Tally {
+    /// Whether the row of the round stays as it is.
+    pub(super) fn is_unmoved(&self) -> bool {
+        (self.confirmed, self.rejected, self.sequence) == (0, 0, self.known)
+    }
+
+    /// Takes note of a new rejection. A gate that agrees with the ledger grants neither more than
+    /// there is nor more than a buyer may have.
+    fn reject(&mut self, order: &OrderV1, reason: Reason) {
+        self.rejected += 1;
+        let does_not_fit = match reason {
+            Reason::SoldOut | Reason::Limit => true,
+            Reason::Unprocessable | Reason::Deadline => false,
+        };
+        self.recovers |= does_not_fit && self.live && order.incarnation == self.incarnation;
+    }
 }
 
 /// What one transaction knows and has decided so far.
@@ -66,6 +104,7 @@ impl<'a> Sitting<'a> {
         rounds: Vec<OpenRound>,
         standing: HashMap<TicketId, Settlement>,
         mut holdings: Holdings,
+        reached: &Reached,
         deadline: &DeadlineFrom,
         now: Timestamp,
     ) -> Result<Self, LedgerError> {
@@ -80,6 +119,11 @@ impl<'a> Sitting<'a> {
                 deadline: deadline.of(Duration::from_millis(row.answer_within)),
                 confirmed: 0,
                 rejected: 0,
+                incarnation: row.incarnation,
+                live: row.loaded && !row.retired,
+                known: row.sequence,
+                sequence: row.sequence.max(reached.by(round, row.incarnation)),
+                recovers: false,
             };
             tallies.insert(round, tally);
         }
@@ -110,7 +154,7 @@ impl<'a> Sitting<'a> {
                         Move::Confirm
                     }
                     Verdict::Rejected(reason) => {
-                        round.rejected += 1;
+                        round.reject(order, reason);
                         Move::Reject(reason)
                     }
                 };
@@ -126,5 +170,16 @@ impl<'a> Sitting<'a> {
         }
         let ticket = Ticket { id, sale: round.sale.clone(), state: stands.state };
         Ok(Decision::Stands { buyer: stands.buyer.clone(), ticket })
+    }
+
+    /// Ends a sitting that is committed: it says which gates have turned out wrong.
+    pub(super) fn close(self) {
+        for (round, tally) in self.rounds.iter().filter(|(_, tally)| tally.recovers) {
+            tracing::warn!(
+                round = round.0,
+                incarnation = tally.incarnation,
+                "an order that the gate granted does not fit in the ledger: the gate is rebuilt"
+            );
+        }
     }
 }

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use sale::order::Batch;
+use sale::fence::Fence;
+use sale::order::{Batch, Message};
 use sale::outcome::Outcome;
 use tokio::sync::{Mutex, broadcast, mpsc};
 
 use super::{Delivery, FeedEvent, Handle, LogError};
 
-/// Batches that wait for a worker. At the bound a batch is not taken; it stays in the outbox
-/// and comes again when it is overdue.
-const BATCHES: usize = 4096;
+/// Messages that wait for a worker. At the bound one is not taken: a batch stays in the outbox
+/// and comes again when it is overdue, and who waits for a fence sends another.
+const MESSAGES: usize = 4096;
 
 /// Messages of outcomes that a slow watcher may fall behind. At the bound he misses the oldest
 /// and is told so.
@@ -19,8 +20,8 @@ const OUTCOMES: usize = 1024;
 /// Channels for orders and outcomes.
 #[derive(Clone)]
 pub struct LocalLog {
-    orders: mpsc::Sender<Arc<Batch>>,
-    waiting: Arc<Mutex<mpsc::Receiver<Arc<Batch>>>>,
+    orders: mpsc::Sender<Message>,
+    waiting: Arc<Mutex<mpsc::Receiver<Message>>>,
     outcomes: broadcast::Sender<Arc<Vec<Outcome>>>,
 }
 
@@ -33,13 +34,21 @@ impl Default for LocalLog {
 impl LocalLog {
     /// An empty log.
     pub fn new() -> Self {
-        let (orders, waiting) = mpsc::channel(BATCHES);
+        let (orders, waiting) = mpsc::channel(MESSAGES);
         let (outcomes, _) = broadcast::channel(OUTCOMES);
         Self { orders, waiting: Arc::new(Mutex::new(waiting)), outcomes }
     }
 
     pub(super) fn publish(&self, batch: Arc<Batch>) -> Result<(), LogError> {
-        self.orders.try_send(batch).map_err(|refused| match refused {
+        self.send(Message::Batch(batch))
+    }
+
+    pub(super) fn publish_fence(&self, fence: Fence) -> Result<(), LogError> {
+        self.send(Message::Fence(fence))
+    }
+
+    fn send(&self, message: Message) -> Result<(), LogError> {
+        self.orders.try_send(message).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => LogError::Full,
             mpsc::error::TrySendError::Closed(_) => LogError::Unavailable("it has ended".into()),
         })
@@ -51,7 +60,7 @@ impl LocalLog {
     }
 
     pub(super) fn orders(&self) -> LocalOrders {
-        LocalOrders { waiting: self.waiting.clone() }
+        LocalOrders { waiting: self.waiting.clone(), again: self.orders.downgrade() }
     }
 
     pub(super) fn outcomes(&self) -> LocalFeed {
@@ -61,7 +70,8 @@ impl LocalLog {
 
 /// Receives orders; several of them take turns.
 pub struct LocalOrders {
-    waiting: Arc<Mutex<mpsc::Receiver<Arc<Batch>>>>,
+    waiting: Arc<Mutex<mpsc::Receiver<Message>>>,
+    again: mpsc::WeakSender<Message>,
 }
 
 impl LocalOrders {
@@ -69,15 +79,28 @@ impl LocalOrders {
         let mut waiting = self.waiting.lock().await;
         let first =
             waiting.recv().await.ok_or_else(|| LogError::Unavailable("it has ended".into()))?;
-        let mut orders = first.orders().len();
-        let mut deliveries = vec![Delivery { batch: first, handle: Handle::Local }];
+        let delivery = |message| Delivery { message, handle: Handle::Local };
+        let mut deliveries = vec![delivery(first)];
+        let mut orders = deliveries[0].size();
         while orders < most
-            && let Ok(batch) = waiting.try_recv()
+            && let Ok(message) = waiting.try_recv()
         {
-            orders += batch.orders().len();
-            deliveries.push(Delivery { batch, handle: Handle::Local });
+            let next = delivery(message);
+            orders += next.size();
+            deliveries.push(next);
         }
         Ok(deliveries)
+    }
+
+    /// A batch comes again by the sweeper, from the outbox; a fence stands nowhere else.
+    pub(super) fn nack(&self, deliveries: Vec<Delivery>) {
+        let Some(again) = self.again.upgrade() else { return };
+        for delivery in deliveries {
+            match delivery.message {
+                Message::Batch(_) => {}
+                Message::Fence(_) => drop(again.try_send(delivery.message)),
+            }
+        }
     }
 }
 

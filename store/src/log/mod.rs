@@ -1,14 +1,18 @@
 //! The log: hands orders to the worker and outcomes to the watchers, at least once.
 //!
 //! A published batch may be lost in a crash: it stays in the gate's outbox until it is decided,
-//! and the sweeper publishes it again. Outcomes are a hint: who misses one reads again.
+//! and the sweeper publishes it again. So may a fence: who waits for it sends another. Outcomes
+//! are a hint: who misses one reads again.
 
 pub mod local;
 pub mod pulsar;
 
 use std::sync::Arc;
 
+use sale::fence::Fence;
+use sale::id::{InstallId, RoundId};
 use sale::order::Batch;
+pub use sale::order::Message;
 use sale::outcome::Outcome;
 
 use local::{LocalFeed, LocalLog, LocalOrders};
@@ -42,12 +46,39 @@ pub enum LogError {
     Unavailable(String),
 }
 
-/// A batch as it was delivered; acknowledged once everything is done for it.
+/// The most partitions that a topic of orders may have: the ledger keeps a bit for the fence of
+/// each.
+pub const PARTITIONS_MOST: u8 = 63;
+
+/// A message as it was delivered; acknowledged once everything is done for it.
 #[derive(Debug)]
 pub struct Delivery {
     /// What was published.
-    pub batch: Arc<Batch>,
+    pub message: Message,
     handle: Handle,
+}
+
+impl Delivery {
+    /// The batch, if it is one.
+    pub fn batch(&self) -> Option<&Arc<Batch>> {
+        match &self.message {
+            Message::Batch(batch) => Some(batch),
+            Message::Fence(_) => None,
+        }
+    }
+
+    /// The fence, if it is one.
+    pub fn fence(&self) -> Option<&Fence> {
+        match &self.message {
+            Message::Batch(_) => None,
+            Message::Fence(fence) => Some(fence),
+        }
+    }
+
+    /// What it counts for in a take: its orders, and a fence as one of them.
+    fn size(&self) -> usize {
+        self.batch().map_or(1, |batch| batch.orders().len())
+    }
 }
 
 /// What acknowledges a delivery.
@@ -74,6 +105,28 @@ impl Log {
         match self {
             Self::Local(log) => log.publish(batch),
             Self::Pulsar(log) => log.publish(batch).await,
+        }
+    }
+
+    /// Partitions of the topic of orders: each is a way of its own, and has an order of its own.
+    pub fn partitions(&self) -> u8 {
+        match self {
+            Self::Local(_) => 1,
+            Self::Pulsar(log) => log.partitions(),
+        }
+    }
+
+    /// Sends a fence through every partition. `Ok` means that the log has taken all of them.
+    pub async fn publish_fence(
+        &self,
+        install: InstallId,
+        round: RoundId,
+        incarnation: u32,
+    ) -> Result<(), LogError> {
+        let fence = |partition| Fence { install, round, incarnation, partition };
+        match self {
+            Self::Local(log) => log.publish_fence(fence(0)),
+            Self::Pulsar(log) => log.publish_fences(fence).await,
         }
     }
 
@@ -130,9 +183,9 @@ pub enum Orders {
 }
 
 impl Orders {
-    /// Waits for the next batch and takes what else is there, until `most` orders are together
-    /// or nothing is left; at least one batch. Cancel safe: nothing is lost by dropping the
-    /// future.
+    /// Waits for the next message and takes what else is there, until `most` orders are
+    /// together or nothing is left; at least one message. Cancel safe: nothing is lost by
+    /// dropping the future.
     pub async fn next(&mut self, most: usize) -> Result<Vec<Delivery>, LogError> {
         match self {
             Self::Local(orders) => orders.next(most).await,
@@ -157,9 +210,8 @@ impl Orders {
     /// Gives these back, to be delivered again later.
     pub async fn nack(&mut self, deliveries: Vec<Delivery>) -> Result<(), LogError> {
         match self {
-            // What stands in the outbox comes again by the sweeper.
-            Self::Local(_) => {
-                drop(deliveries);
+            Self::Local(orders) => {
+                orders.nack(deliveries);
                 Ok(())
             }
             Self::Pulsar(orders) => {

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use sale::id::{BatchId, BuyerId, InstallId, SaleId, TicketId};
+use sale::fence::Fence;
+use sale::id::{BatchId, BuyerId, InstallId, RoundId, SaleId, TicketId};
 use sale::order::{Batch, OrderV1};
 use sale::outcome::Outcome;
 use sale::ticket::Ticket;
 use sale::time::Timestamp;
 use sale::units::Units;
-use store::log::{Feed, FeedEvent, Log, Orders};
+use store::log::{Delivery, Feed, FeedEvent, Log, Message, Orders};
 
 /// Hands every case to the runner of an engine.
 macro_rules! every_case {
@@ -28,6 +29,9 @@ macro_rules! every_case {
             a_wait_that_is_dropped_loses_nothing,
             every_feed_hears_every_outcome,
             outcomes_without_a_watcher_are_no_fault,
+            a_fence_comes_once_from_every_partition,
+            a_fence_comes_after_the_batches_that_were_published_before_it,
+            a_fence_among_batches_is_given_back_and_acknowledged_alone,
         );
     };
 }
@@ -75,12 +79,17 @@ pub(crate) fn outcome(n: u16) -> Outcome {
     Outcome { install: INSTALL, ticket }
 }
 
+/// What was delivered, which is a batch.
+pub(crate) fn of(delivery: &Delivery) -> &Batch {
+    delivery.batch().expect("only batches were published")
+}
+
 /// Receives and acknowledges until all these batches have come.
 pub(crate) async fn receive(orders: &mut Orders, mut missing: HashSet<BatchId>) {
     while !missing.is_empty() {
         let deliveries = within(orders.next(100)).await.unwrap();
         for delivery in &deliveries {
-            missing.remove(&delivery.batch.id);
+            missing.remove(&of(delivery).id);
         }
         orders.ack(deliveries).await.unwrap();
     }
@@ -92,7 +101,7 @@ pub(crate) async fn a_batch_comes_as_it_was_published(log: Log) {
     let mut orders = log.orders().await.unwrap();
     log.publish(sent.clone()).await.unwrap();
     let deliveries = within(orders.next(1)).await.unwrap();
-    assert_eq!(deliveries[0].batch, sent);
+    assert_eq!(*of(&deliveries[0]), *sent);
     orders.ack(deliveries).await.unwrap();
 }
 
@@ -104,7 +113,7 @@ pub(crate) async fn a_batch_of_many_orders_with_long_names_travels_whole(log: Lo
     log.publish(sent.clone()).await.unwrap();
     let mut orders = log.orders().await.unwrap();
     let deliveries = within(orders.next(1)).await.unwrap();
-    assert_eq!(deliveries[0].batch, sent);
+    assert_eq!(*of(&deliveries[0]), *sent);
 }
 
 /// What is published before anybody receives waits for the first who does.
@@ -133,11 +142,11 @@ pub(crate) async fn a_take_is_bounded_and_leaves_the_rest(log: Log) {
     let mut missing = ids(3);
     while !missing.is_empty() {
         let deliveries = within(orders.next(11)).await.unwrap();
-        let sizes = deliveries.iter().rev().map(|delivery| delivery.batch.orders().len());
+        let sizes = deliveries.iter().rev().map(|delivery| of(delivery).orders().len());
         let all_but_last: usize = sizes.skip(1).sum();
         assert!(all_but_last < 11, "enough orders were together before the last batch");
         for delivery in &deliveries {
-            missing.remove(&delivery.batch.id);
+            missing.remove(&of(delivery).id);
         }
         orders.ack(deliveries).await.unwrap();
     }
@@ -160,7 +169,7 @@ pub(crate) async fn consumers_share_the_work(log: Log) {
         .await;
         let deliveries = deliveries.unwrap();
         for delivery in &deliveries {
-            missing.remove(&delivery.batch.id);
+            missing.remove(&of(delivery).id);
         }
         let consumer = if of_one { &mut one } else { &mut two };
         consumer.ack(deliveries).await.unwrap();
@@ -176,7 +185,7 @@ pub(crate) async fn a_consumer_that_is_dropped_leaves_the_rest_to_the_next(log: 
     let mut missing = ids(20);
     let taken = within(orders.next(5)).await.unwrap();
     for delivery in &taken {
-        missing.remove(&delivery.batch.id);
+        missing.remove(&of(delivery).id);
     }
     orders.ack(taken).await.unwrap();
     drop(orders);
@@ -226,4 +235,78 @@ pub(crate) async fn every_feed_hears_every_outcome(log: Log) {
 pub(crate) async fn outcomes_without_a_watcher_are_no_fault(log: Log) {
     log.publish_outcomes(vec![outcome(1)]).await.unwrap();
     log.probe().await.unwrap();
+}
+
+/// Whose gate is rebuilt.
+const ROUND: RoundId = RoundId(7);
+
+/// Receives and acknowledges until so many fences have come.
+async fn fences(orders: &mut Orders, count: usize) -> Vec<Fence> {
+    let mut fences = Vec::new();
+    while fences.len() < count {
+        let deliveries = within(orders.next(100)).await.unwrap();
+        fences.extend(deliveries.iter().filter_map(Delivery::fence));
+        orders.ack(deliveries).await.unwrap();
+    }
+    fences
+}
+
+/// Each tells where it was sent through.
+pub(crate) async fn a_fence_comes_once_from_every_partition(log: Log) {
+    log.publish_fence(INSTALL, ROUND, 2).await.unwrap();
+    log.publish_fence(INSTALL, ROUND, 3).await.unwrap();
+    let mut orders = log.orders().await.unwrap();
+    let mut came = fences(&mut orders, 2 * usize::from(log.partitions())).await;
+    came.sort_by_key(|fence| (fence.incarnation, fence.partition));
+    let of = |incarnation| {
+        let fence =
+            move |partition| Fence { install: INSTALL, round: ROUND, incarnation, partition };
+        (0..log.partitions()).map(fence)
+    };
+    assert_eq!(came, of(2).chain(of(3)).collect::<Vec<_>>());
+}
+
+/// To a consumer that is alone, whatever partition they went through.
+pub(crate) async fn a_fence_comes_after_the_batches_that_were_published_before_it(log: Log) {
+    let mut orders = log.orders().await.unwrap();
+    for n in 1..=50 {
+        log.publish(batch(n, 1)).await.unwrap();
+    }
+    log.publish_fence(INSTALL, ROUND, 2).await.unwrap();
+    let (mut missing, mut fences) = (ids(50), 0);
+    while fences < log.partitions() {
+        for delivery in within(orders.next(7)).await.unwrap() {
+            match &delivery.message {
+                Message::Batch(batch) => drop(missing.remove(&batch.id)),
+                Message::Fence(_) => fences += 1,
+            }
+            orders.ack(vec![delivery]).await.unwrap();
+        }
+    }
+    assert_eq!(missing, HashSet::new());
+}
+
+/// What becomes of the one does not touch the others.
+pub(crate) async fn a_fence_among_batches_is_given_back_and_acknowledged_alone(log: Log) {
+    let mut orders = log.orders().await.unwrap();
+    log.publish(batch(1, 1)).await.unwrap();
+    log.publish_fence(INSTALL, ROUND, 2).await.unwrap();
+    log.publish(batch(2, 1)).await.unwrap();
+    let (mut missing, mut back) = (ids(2), HashSet::new());
+    while !missing.is_empty() || back.len() < log.partitions().into() {
+        for delivery in within(orders.next(100)).await.unwrap() {
+            match &delivery.message {
+                Message::Batch(batch) => {
+                    assert!(missing.remove(&batch.id), "a batch that is done came again");
+                    orders.ack(vec![delivery]).await.unwrap();
+                }
+                Message::Fence(fence) => {
+                    back.insert(fence.partition);
+                    orders.nack(vec![delivery]).await.unwrap();
+                }
+            }
+        }
+    }
+    let again = fences(&mut orders, back.len()).await;
+    assert_eq!(again.iter().map(|fence| fence.partition).collect::<HashSet<_>>(), back);
 }

@@ -65,7 +65,7 @@ pub(crate) struct Side {
 fn answered<T>(result: Result<T, GateError>) -> Answered<T> {
     result.map_err(|error| match error {
         GateError::NotWarm(round) => round,
-        error @ (GateError::Unavailable(_) | GateError::NotKnown) => {
+        error @ (GateError::Recovering(_) | GateError::Unavailable(_) | GateError::NotKnown) => {
             panic!("no engine fails in these tests: {error}")
         }
     })
@@ -304,7 +304,7 @@ impl Side {
             tickets: self.remembered.clone(),
             restocks: self.restocks.iter().skip(1).cloned().collect(),
         };
-        let warmed = answered(self.gate.warm(snapshot).await)?;
+        let warmed = answered(self.gate.warm(snapshot, None).await)?;
         if warmed {
             self.terms = terms;
             self.incarnation += 1;

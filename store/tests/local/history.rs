@@ -37,7 +37,7 @@ impl Played {
         let gate = self.round.gate.clone();
         match random.random_range(0..20) {
             _ if !self.live => {
-                assert!(gate.warm(self.snapshot.clone()).await.unwrap());
+                assert!(gate.warm(self.snapshot.clone(), None).await.unwrap());
                 (self.live, self.round.stock) = (true, 40);
                 self.tickets.clear();
                 self.undecided.clear();

@@ -7,7 +7,7 @@ use sale::status::Status;
 use sqlx::mysql::MySqlConnection;
 use sqlx::{Connection as _, Executor as _, Row as _};
 use store::ledger::mysql::{Address, MySqlLedger};
-use store::ledger::{Ledger, LedgerError};
+use store::ledger::{Ledger, LedgerError, Reached};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -32,7 +32,10 @@ pub(crate) async fn two_ledgers_that_decide_the_same_orders_agree(server: Server
             tasks.spawn(async move {
                 let mut told = Vec::new();
                 for batch in orders.chunks(size) {
-                    let decided = ledger.decide(batch, &deadline(), at(2_000)).await.unwrap();
+                    let decided = ledger
+                        .decide(batch, &Reached::default(), &deadline(), at(2_000))
+                        .await
+                        .unwrap();
                     assert_eq!(decided.len(), batch.len());
                     told.extend(batch.iter().map(|o| o.ticket).zip(statuses(&decided)));
                 }
@@ -115,8 +118,8 @@ pub(crate) async fn a_deadlock_is_tried_again(server: Server) {
         hold(&mut sql, sales[0].round).await;
         sql.execute("COMMIT").await.unwrap();
     };
-    let deadline = deadline();
-    let deciding = fresh.ledger.decide(&orders, &deadline, at(2_000));
+    let (reached, deadline) = (Reached::default(), deadline());
+    let deciding = fresh.ledger.decide(&orders, &reached, &deadline, at(2_000));
     let (decided, ()) = tokio::join!(deciding, interfering);
     let decided = decided.unwrap();
     let confirmed = statuses(&decided).into_iter().filter(|status| *status == Status::Confirmed);
@@ -141,12 +144,15 @@ pub(crate) async fn while_a_round_is_held_nothing_of_it_is_decided_and_all_else_
     let mut waiting = JoinSet::new();
     for _ in 0..3 {
         let (ledger, orders) = (fresh.ledger.clone(), orders.clone());
-        waiting.spawn(async move { ledger.decide(&orders, &deadline(), at(2_000)).await });
+        waiting.spawn(async move {
+            ledger.decide(&orders, &Reached::default(), &deadline(), at(2_000)).await
+        });
     }
     somebody_waits(&fresh.database, &mut observer).await;
     assert_eq!(fresh.ledger.read(&[orders[0].ticket]).await.unwrap(), [None]);
     let others = crowd(&free, 3);
-    let decided = fresh.ledger.decide(&others, &deadline(), at(2_000)).await.unwrap();
+    let decided =
+        fresh.ledger.decide(&others, &Reached::default(), &deadline(), at(2_000)).await.unwrap();
     assert!(decided.iter().all(|decision| state(decision).status == Status::Confirmed));
     let due = fresh.ledger.take_due(&deadline(), at(7_000), 9).await.unwrap();
     assert_eq!(due.len(), 1, "what is set aside needs no round");
@@ -154,7 +160,8 @@ pub(crate) async fn while_a_round_is_held_nothing_of_it_is_decided_and_all_else_
         assert!(matches!(ended, Err(LedgerError::Unavailable(_))), "{ended:?}");
     }
     sql.execute("ROLLBACK").await.unwrap();
-    let decided = fresh.ledger.decide(&orders, &deadline(), at(2_000)).await.unwrap();
+    let decided =
+        fresh.ledger.decide(&orders, &Reached::default(), &deadline(), at(2_000)).await.unwrap();
     assert!(decided.iter().all(|decision| state(decision).status == Status::Confirmed));
     for sale in [&held, &free] {
         audit(&fresh.ledger, sale).await;
@@ -166,7 +173,7 @@ pub(crate) async fn a_read_that_is_held_up_ends_in_time_and_the_next_one_is_righ
     let fresh = Fresh::open(server).await;
     let sale = create(&fresh.ledger, 10, 1).await;
     let orders = crowd(&sale, 20);
-    fresh.ledger.decide(&orders, &deadline(), at(2_000)).await.unwrap();
+    fresh.ledger.decide(&orders, &Reached::default(), &deadline(), at(2_000)).await.unwrap();
     let ids: Vec<TicketId> = orders.iter().map(|order| order.ticket).collect();
     let expected = fresh.ledger.read(&ids).await.unwrap();
     let mut sql = fresh.database.sql().await;
@@ -231,12 +238,18 @@ pub(crate) async fn who_vanishes_in_a_transaction_does_not_hold_its_round_for_lo
         cut.cancel();
         // The lock goes to the one who cannot hear of it.
         sql.execute("ROLLBACK").await.unwrap();
-        let again =
-            async { while fresh.ledger.decide(&orders, &deadline(), at(2_000)).await.is_err() {} };
+        let again = async {
+            while fresh
+                .ledger
+                .decide(&orders, &Reached::default(), &deadline(), at(2_000))
+                .await
+                .is_err()
+            {}
+        };
         timeout(GUARD, again).await.expect("the round is held by nobody who is there");
     };
-    let deadline = deadline();
-    let deciding = vanishing.decide(&orders, &deadline, at(2_000));
+    let (reached, deadline) = (Reached::default(), deadline());
+    let deciding = vanishing.decide(&orders, &reached, &deadline, at(2_000));
     let (decided, ()) = tokio::join!(deciding, interfering);
     assert!(matches!(decided, Err(LedgerError::Unavailable(_))), "{decided:?}");
     audit(&fresh.ledger, &sale).await;
@@ -262,8 +275,8 @@ pub(crate) async fn connections_killed_in_the_middle_leave_all_or_nothing(server
             sleep(Duration::from_millis(2 * n as u64)).await;
             kill_everybody(&fresh.database).await;
         };
-        let deadline = deadline();
-        let deciding = fresh.ledger.decide(batch, &deadline, at(2_000));
+        let (reached, deadline) = (Reached::default(), deadline());
+        let deciding = fresh.ledger.decide(batch, &reached, &deadline, at(2_000));
         let (decided, ()) = tokio::join!(deciding, killing);
         assert!(matches!(decided, Ok(_) | Err(LedgerError::Unavailable(_))), "{decided:?}");
         if decided.is_err() {
@@ -274,7 +287,7 @@ pub(crate) async fn connections_killed_in_the_middle_leave_all_or_nothing(server
         let stands = all_or_nothing(&reader, batch).await;
         assert!(stands || decided.is_err(), "what was answered stands");
         let again = loop {
-            if let Ok(again) = fresh.ledger.decide(batch, &deadline, at(3_000)).await {
+            if let Ok(again) = fresh.ledger.decide(batch, &reached, &deadline, at(3_000)).await {
                 break again;
             }
         };
@@ -306,13 +319,14 @@ pub(crate) async fn calls_given_up_at_any_point_leave_all_or_nothing(server: Ser
     let mut cut = 0;
     for (n, batch) in orders.chunks(20).enumerate() {
         let given = Duration::from_micros(300 * n as u64);
-        let (deadline, tickets) = (deadline(), [batch[0].ticket]);
-        let call = fresh.ledger.decide(batch, &deadline, at(2_000));
+        let (reached, deadline) = (Reached::default(), deadline());
+        let tickets = [batch[0].ticket];
+        let call = fresh.ledger.decide(batch, &reached, &deadline, at(2_000));
         cut += u32::from(timeout(given, call).await.is_err());
         // Whatever comes of it, it must not disturb the calls after it.
         let _ = timeout(given / 4, fresh.ledger.read(&tickets)).await;
         // One that was given up at its commit may stand a moment later: the lock says when.
-        let again = fresh.ledger.decide(batch, &deadline, at(3_000)).await.unwrap();
+        let again = fresh.ledger.decide(batch, &reached, &deadline, at(3_000)).await.unwrap();
         assert!(all_or_nothing(&fresh.ledger, batch).await);
         assert_eq!(again.len(), batch.len());
         let at_once = state(&again[0]).decided_at;

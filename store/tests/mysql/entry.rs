@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use sqlx::Executor as _;
 use store::ledger::mysql::{Address, MySqlLedger, migrate};
-use store::ledger::{Ledger, LedgerError};
+use store::ledger::{Ledger, LedgerError, Reached};
 use store::open::OpenError;
 use url::Url;
 
@@ -119,9 +119,17 @@ pub(crate) async fn who_is_locked_out_finds_the_ledger_away_and_no_order_fails(s
     let ledger = Ledger::MySql(MySqlLedger::open(&address, None).await.unwrap());
     let mut sql = database.sql().await;
     sql.execute(&*format!("ALTER USER {}@'%' ACCOUNT LOCK", database.name)).await.unwrap();
-    let decided = ledger.decide(&crowd(&sale, 3), &deadline(), at(2_000)).await;
+    let decided =
+        ledger.decide(&crowd(&sale, 3), &Reached::default(), &deadline(), at(2_000)).await;
     assert!(matches!(decided, Err(LedgerError::Unavailable(_))), "{decided:?}");
     sql.execute(&*format!("ALTER USER {}@'%' ACCOUNT UNLOCK", database.name)).await.unwrap();
-    assert_eq!(ledger.decide(&crowd(&sale, 3), &deadline(), at(2_000)).await.unwrap().len(), 3);
+    assert_eq!(
+        ledger
+            .decide(&crowd(&sale, 3), &Reached::default(), &deadline(), at(2_000))
+            .await
+            .unwrap()
+            .len(),
+        3
+    );
     ledger.close().await;
 }

@@ -1,4 +1,5 @@
 use sqlx::Executor as _;
+use store::ledger::Reached;
 
 use crate::contract::{self, at, create, crowd, deadline};
 use crate::database::{Fresh, Server};
@@ -30,7 +31,11 @@ pub(crate) async fn a_database_opened_again_holds_everything(server: Server) {
 pub(crate) async fn a_state_that_may_not_be_cannot_be_written(server: Server) {
     let fresh = Fresh::open(server).await;
     let sale = create(&fresh.ledger, 10, 2).await;
-    fresh.ledger.decide(&crowd(&sale, 1), &deadline(), at(2_000)).await.unwrap();
+    fresh
+        .ledger
+        .decide(&crowd(&sale, 1), &Reached::default(), &deadline(), at(2_000))
+        .await
+        .unwrap();
     let mut sql = fresh.database.sql().await;
     sql.execute("SET SESSION sql_mode = 'STRICT_ALL_TABLES'").await.unwrap();
     let order = |values: &str| {
@@ -49,6 +54,10 @@ pub(crate) async fn a_state_that_may_not_be_cannot_be_written(server: Server) {
         "UPDATE rounds SET per_buyer = 65".to_owned(),
         "UPDATE rounds SET salt = REPEAT('x', 33)".to_owned(),
         "UPDATE rounds SET sale = 'nobody'".to_owned(),
+        "UPDATE rounds SET loaded = 2".to_owned(),
+        "UPDATE rounds SET fences = -1".to_owned(),
+        "UPDATE rounds SET leased_by = REPEAT('x', 17)".to_owned(),
+        "UPDATE rounds SET leased_until = -1".to_owned(),
         order("REPEAT('x', 17), 'a', 1, 'confirmed', NULL, 2, 1, 1"),
         order("REPEAT('x', 16), 'a', 1, 'confirmed', 'limit', 2, 1, 1"),
         order("REPEAT('x', 16), 'a', 1, 'rejected', NULL, 2, 1, 1"),

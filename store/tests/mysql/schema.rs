@@ -26,7 +26,7 @@ pub(crate) async fn ten_migrations_at_once_make_the_tables_once(server: Server) 
         .unwrap();
     let installs: i64 =
         sqlx::query_scalar("SELECT COUNT(*) FROM install").fetch_one(&mut sql).await.unwrap();
-    assert_eq!((steps, installs), (5, 1));
+    assert_eq!((steps, installs), (6, 1));
     let ids = HashSet::from([database.install().await, database.install().await]);
     assert_eq!(ids.len(), 1);
 }
@@ -49,7 +49,7 @@ pub(crate) async fn a_migration_that_was_cut_off_is_ended_by_the_next(server: Se
     }
     // Also where the later steps were never begun.
     sql.execute("DROP TABLE aside, restocks").await.unwrap();
-    sql.execute("DELETE FROM _sqlx_migrations WHERE version = 5").await.unwrap();
+    sql.execute("DELETE FROM _sqlx_migrations WHERE version > 4").await.unwrap();
     sql.execute("UPDATE _sqlx_migrations SET success = FALSE WHERE version = 4").await.unwrap();
     migrate(&database.address(), None).await.unwrap();
     let ledger = database.open().await.unwrap();
@@ -57,6 +57,35 @@ pub(crate) async fn a_migration_that_was_cut_off_is_ended_by_the_next(server: Se
     let sale = create(&ledger, 1, 1).await;
     audit(&ledger, &sale).await;
     Fresh { database, ledger }.end().await;
+}
+
+/// What step 6 adds.
+const ADDED: [&str; 5] = ["sequence", "loaded", "fences", "leased_by", "leased_until"];
+
+/// A process of the version before makes a sale.
+const AS_BEFORE: &str = "INSERT INTO sales VALUES ('$', 'Lamp', '{}'); \
+    INSERT INTO rounds (sale, salt, stock, available, per_buyer, opens_at, closes_at, answer_within) \
+    VALUES ('$', REPEAT('x', 32), 10, 10, 1, 0, 1, 300000)";
+
+pub(crate) async fn rounds_of_the_version_before_count_as_loaded(server: Server) {
+    let database = Database::migrated(server).await;
+    let mut sql = database.sql().await;
+    let dropped = ADDED.map(|column| format!("DROP COLUMN {column}")).join(", ");
+    sql.execute(&*format!("ALTER TABLE rounds {dropped}")).await.unwrap();
+    sql.execute("DELETE FROM _sqlx_migrations WHERE version = 6").await.unwrap();
+    sql.execute(&*AS_BEFORE.replace('$', "there")).await.unwrap();
+    migrate(&database.address(), None).await.unwrap();
+    let ledger = database.open().await.unwrap();
+    // It goes on running while the tables are those of this version.
+    sql.execute(&*AS_BEFORE.replace('$', "later")).await.unwrap();
+    create(&ledger, 1, 1).await;
+    let sales = ledger.sales(9).await.unwrap();
+    let loaded: Vec<_> = sales.iter().map(|sale| (sale.loaded, sale.lease)).collect();
+    assert_eq!(loaded, [(false, None), (true, None), (true, None)], "the newest first");
+    for sale in &sales[1..] {
+        assert!(ledger.recover(sale.round, 1).await.unwrap());
+    }
+    ledger.close().await;
 }
 
 async fn refused(database: &Database) -> String {
@@ -77,9 +106,9 @@ pub(crate) async fn tables_that_are_not_those_of_this_version_are_refused_with_w
             "run `dibs migrate`",
         ),
         (
-            "UPDATE _sqlx_migrations SET version = -5 WHERE version = 5",
-            "UPDATE _sqlx_migrations SET version = 5 WHERE version = -5",
-            "newer version of Dibs (step -5",
+            "UPDATE _sqlx_migrations SET version = -6 WHERE version = 6",
+            "UPDATE _sqlx_migrations SET version = 6 WHERE version = -6",
+            "newer version of Dibs (step -6",
         ),
         (
             "INSERT INTO _sqlx_migrations VALUES (9999, 'later', NOW(), TRUE, x'00', 0)",
@@ -92,10 +121,10 @@ pub(crate) async fn tables_that_are_not_those_of_this_version_are_refused_with_w
             "step 2",
         ),
         (
-            "CREATE TABLE kept AS SELECT * FROM _sqlx_migrations WHERE version = 5; \
-             DELETE FROM _sqlx_migrations WHERE version = 5",
+            "CREATE TABLE kept AS SELECT * FROM _sqlx_migrations WHERE version = 6; \
+             DELETE FROM _sqlx_migrations WHERE version = 6",
             "INSERT INTO _sqlx_migrations SELECT * FROM kept",
-            "older version of Dibs (step 5 is missing): run `dibs migrate`",
+            "older version of Dibs (step 6 is missing): run `dibs migrate`",
         ),
     ] {
         sql.execute(tamper).await.unwrap();

@@ -64,7 +64,7 @@ async fn warmers_that_lose_leave_nothing_behind() {
     let mut warmers = JoinSet::new();
     for _ in 0..8 {
         let (gate, snapshot) = (gate.clone(), snapshot.clone());
-        warmers.spawn(async move { gate.warm(snapshot).await.unwrap() });
+        warmers.spawn(async move { gate.warm(snapshot, None).await.unwrap() });
     }
     let won = warmers.join_all().await;
     assert_eq!(won.into_iter().filter(|won| *won).count(), 1);
@@ -79,7 +79,7 @@ async fn load_broken_off(place: &Place, gate: &Gate, snapshot: &Snapshot) {
     loop {
         let mut load = JoinSet::new();
         let (loader, part) = (gate.clone(), snapshot.clone());
-        load.spawn(async move { loader.warm(part).await });
+        load.spawn(async move { loader.warm(part, None).await });
         while load.try_join_next().is_none() {
             if place.keys().await.iter().any(|key| key.contains(":warm:")) {
                 load.shutdown().await;
@@ -102,7 +102,7 @@ async fn what_a_load_that_was_broken_off_leaves_expires_and_is_in_nobodys_way() 
     let verdict = |n| round.verdict(&round.claim(&format!("b{n}"), "", 1), &state, Move::Confirm);
     snapshot.tickets = (0..20_000).map(verdict).collect();
     load_broken_off(&place, &gate, &snapshot).await;
-    assert!(gate.warm(snapshot).await.unwrap());
+    assert!(gate.warm(snapshot, None).await.unwrap());
     assert_eq!(round.audit().await.available, 5);
     let (copies, live): (Vec<_>, Vec<_>) =
         times_to_live(&place).await.into_iter().partition(|(key, _)| key.contains(":warm:"));

@@ -50,7 +50,7 @@ async fn the_rounds_of_another_install_are_not_touched() {
         foreign.resend(slot, 10).await.map(drop),
         foreign.restock(slot, "new", &Restock::new(1).unwrap()).await.map(drop),
         foreign.set_terms(terms).await,
-        foreign.warm(snapshot).await.map(drop),
+        foreign.warm(snapshot, None).await.map(drop),
         foreign.retire(slot.round).await,
     ];
     for answer in answers {

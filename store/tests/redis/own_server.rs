@@ -39,7 +39,9 @@ where
                 Err(GateError::Unavailable(_) | GateError::NotKnown) => {
                     tokio::task::yield_now().await;
                 }
-                Err(error @ GateError::NotWarm(_)) => panic!("{error}"),
+                Err(error @ (GateError::NotWarm(_) | GateError::Recovering(_))) => {
+                    panic!("{error}")
+                }
             }
         }
     };
@@ -125,7 +127,7 @@ impl Sixty {
     async fn sold(gate: &Gate) -> Self {
         let mut snapshot = contract::snapshot(gate, 100, 1);
         let slot = Slot::first(snapshot.terms.round);
-        assert!(gate.warm(snapshot.clone()).await.unwrap());
+        assert!(gate.warm(snapshot.clone(), None).await.unwrap());
         let round = Round { gate: gate.clone(), slot, stock: 100 };
         let claims: Vec<_> = (0..60).map(|n| round.claim(&format!("b{n}"), "", 1)).collect();
         let grants = round.grant(&claims).await;
@@ -140,7 +142,7 @@ impl Sixty {
 
     /// The rebuild leaves 40, and nobody gets a second unit.
     async fn is_rebuilt(&self) {
-        assert!(self.round.gate.warm(self.snapshot.clone()).await.unwrap());
+        assert!(self.round.gate.warm(self.snapshot.clone(), None).await.unwrap());
         assert_eq!(self.round.audit().await.available, 40);
         let answers = self.round.grant(&self.claims).await.answers;
         assert!(answers.iter().all(|answer| matches!(answer, Answer::Standing(_))));
@@ -375,12 +377,12 @@ async fn a_round_that_finds_no_room_leaves_none_of_its_copy_behind() {
     let used = memory.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap();
     let room = used.trim().parse::<u64>().unwrap() + 4_000_000;
     server.command(&["CONFIG", "SET", "maxmemory", &room.to_string()]).await;
-    let refused = gate.warm(snapshot.clone()).await;
+    let refused = gate.warm(snapshot.clone(), None).await;
     assert!(matches!(refused, Err(GateError::Unavailable(_))), "{refused:?}");
     let keys: u64 = redis::cmd("DBSIZE").query_async(&mut redis).await.unwrap();
     assert_eq!(keys, 1, "the marker of the install");
     server.command(&["CONFIG", "SET", "maxmemory", "0"]).await;
-    assert!(gate.warm(snapshot).await.unwrap());
+    assert!(gate.warm(snapshot, None).await.unwrap());
     assert_eq!(round.audit().await.available, 40_000);
     gate.close().await;
 }

@@ -49,7 +49,7 @@ impl Restocks {
                     round = row.round.0,
                     "finished a change of stock that was left unfinished"
                 ),
-                // It is loaded first, by the next walk.
+                // It is loaded first.
                 Ok(false) => {}
                 Err(error) => trouble = Err(error),
             }
@@ -65,7 +65,7 @@ async fn finish(seams: &Seams, row: &RestockRow) -> Result<bool, Trouble> {
             seams.ledger.finish_restock(row.round, &row.key, applied).await?;
             Ok(true)
         }
-        Err(GateError::NotWarm(_)) => Ok(false),
+        Err(GateError::NotWarm(_) | GateError::Recovering(_)) => Ok(false),
         Err(error @ (GateError::Unavailable(_) | GateError::NotKnown)) => Err(error.into()),
     }
 }

@@ -16,7 +16,7 @@ use sale::units::Units;
 use sqlx::{Connection as _, SqliteConnection};
 use store::Seams;
 use store::gate::local::{self, LocalGate};
-use store::gate::{Figures, Gate, Slot};
+use store::gate::{Figures, Gate, GateError, Grants, Slot};
 use store::ledger::sqlite::SqliteLedger;
 use store::ledger::{Creation, Ledger, Sale};
 use store::log::local::LocalLog;
@@ -69,6 +69,25 @@ impl Bench {
         Self { folder, seams }
     }
 
+    /// Another gate in the place of this one, which is lost; log and ledger go on.
+    pub(crate) async fn with_gate(self, gate: &str) -> Self {
+        self.seams.gate.close().await;
+        let Self { folder, seams: Seams { log, ledger, .. } } = self;
+        let gate = open_gate(&folder, gate, &ledger).await;
+        Self { folder, seams: Seams { gate, log, ledger } }
+    }
+
+    /// Keeps the gate as it is at this moment, in another file.
+    pub(crate) async fn keep_gate(&self, copy: &str) {
+        let copy = self.folder.path().join(copy);
+        let mut intruder = self.intruder("gate.db").await;
+        sqlx::query("VACUUM INTO ?")
+            .bind(copy.display().to_string())
+            .execute(&mut intruder)
+            .await
+            .unwrap();
+    }
+
     /// Another connection to the file of the ledger or of the gate.
     pub(crate) async fn intruder(&self, file: &str) -> SqliteConnection {
         let path: PathBuf = self.folder.path().join(file);
@@ -99,7 +118,7 @@ impl Bench {
         let sale = self.cold_sale(id, stock).await;
         let mut snapshot = self.seams.ledger.snapshot(sale.round).await.unwrap().unwrap();
         snapshot.available = believed;
-        assert!(self.seams.gate.warm(snapshot).await.unwrap());
+        assert!(self.seams.gate.warm(snapshot, None).await.unwrap());
         sale
     }
 
@@ -108,8 +127,8 @@ impl Bench {
         self.sale_with(id, stock, i64::from(stock)).await
     }
 
-    /// One unit granted to each of these buyers, by one call.
-    pub(crate) async fn grant(&self, sale: &Sale, buyers: &[String]) -> Arc<Batch> {
+    /// One unit claimed for each of these buyers, by one call.
+    pub(crate) async fn claim(&self, sale: &Sale, buyers: &[String]) -> Result<Grants, GateError> {
         let claims: Vec<_> = buyers
             .iter()
             .map(|buyer| Claim {
@@ -119,7 +138,12 @@ impl Bench {
             })
             .collect();
         let id = BatchId(rand::random());
-        let grants = self.seams.gate.grant(Slot::first(sale.round), id, &claims).await.unwrap();
+        self.seams.gate.grant(Slot::first(sale.round), id, &claims).await
+    }
+
+    /// The same where all is granted.
+    pub(crate) async fn grant(&self, sale: &Sale, buyers: &[String]) -> Arc<Batch> {
+        let grants = self.claim(sale, buyers).await.unwrap();
         let batch = grants.batch.unwrap();
         assert_eq!(batch.orders().len(), buyers.len(), "all are granted");
         batch
@@ -149,6 +173,21 @@ impl Bench {
         Arc::new(Batch::new(install, BatchId(rand::random()), 0, vec![order]).unwrap())
     }
 
+    /// The sweeper of a round, which is a part of the api; it ends with what is answered.
+    pub(crate) fn sweep(&self, sale: &Sale) -> JoinSet<()> {
+        let (seams, slot) = (self.seams.clone(), Slot::first(sale.round));
+        let mut task = JoinSet::new();
+        task.spawn(async move {
+            loop {
+                for batch in seams.gate.resend(slot, 10).await.unwrap_or_default() {
+                    seams.log.publish(batch).await.unwrap();
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+        task
+    }
+
     pub(crate) fn start(&self, settings: Settings) -> Running {
         let stop = CancellationToken::new();
         Running { worker: Worker::start(self.seams.clone(), settings, stop.clone()), stop }
@@ -170,7 +209,7 @@ impl Bench {
             decider,
             settler,
             breaker,
-            undecided: Arc::default(),
+            walked: Arc::default(),
             together: settings.orders_together,
             silent_after: settings.silent_after,
             stop: Stop::new(stop, settings.finish_within),
@@ -222,9 +261,13 @@ impl Bench {
 async fn open(folder: &tempfile::TempDir, gate: &str) -> Seams {
     let ledger = SqliteLedger::open(&folder.path().join("ledger.db")).await.unwrap();
     let ledger = Ledger::Sqlite(ledger);
-    let settings = local::Settings::default();
-    let gate = LocalGate::open(&folder.path().join(gate), ledger.install(), settings).await;
-    Seams { gate: Gate::Local(gate.unwrap()), log: Log::Local(LocalLog::new()), ledger }
+    let gate = open_gate(folder, gate, &ledger).await;
+    Seams { gate, log: Log::Local(LocalLog::new()), ledger }
+}
+
+async fn open_gate(folder: &tempfile::TempDir, gate: &str, ledger: &Ledger) -> Gate {
+    let (path, settings) = (folder.path().join(gate), local::Settings::default());
+    Gate::Local(LocalGate::open(&path, ledger.install(), settings).await.unwrap())
 }
 
 pub(crate) fn ticket(sale: &Sale, buyer: &str) -> TicketId {

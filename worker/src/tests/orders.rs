@@ -140,7 +140,7 @@ async fn a_verdict_that_a_cold_gate_could_not_take_in_is_told_once_the_round_is_
     assert_eq!(told[0].ticket.sale, warm.id, "of the cold round nothing was told");
 
     let snapshot = bench.seams.ledger.snapshot(sale.round).await.unwrap().unwrap();
-    bench.seams.gate.warm(snapshot).await.unwrap();
+    bench.seams.gate.warm(snapshot, None).await.unwrap();
     bench.publish(batch).await;
     let told = outcomes(&mut feed, 1).await;
     assert_eq!(told[0].ticket.id, ticket(&sale, "ada"));
@@ -172,7 +172,12 @@ async fn a_crash_between_the_verdict_and_the_gate_is_made_good_by_the_outbox() {
     let batch = bench.grant(&sale, &buyers(5)).await;
     let now = bench.seams.gate.now();
     let deadline = store::ledger::DeadlineFrom { reachable_since: now };
-    bench.seams.ledger.decide(batch.orders(), &deadline, now).await.unwrap();
+    bench
+        .seams
+        .ledger
+        .decide(batch.orders(), &store::ledger::Reached::default(), &deadline, now)
+        .await
+        .unwrap();
 
     let bench = bench.reopened("gate.db").await;
     let figures = bench.figures(&sale).await;

@@ -7,7 +7,7 @@ use sale::status::Status;
 use sale::terms::Restock;
 use sqlx::Executor as _;
 use store::gate::{Decided, GateError, Slot};
-use store::ledger::{Amendment, DeadlineFrom, RestockBegun, Sale};
+use store::ledger::{Amendment, DeadlineFrom, Reached, RestockBegun, Sale};
 
 use super::bench::{Bench, buyers, by_hand, eventually, outcomes};
 use crate::Settings;
@@ -27,7 +27,9 @@ async fn is_warm(bench: &Bench, sale: &Sale) -> bool {
     match bench.seams.gate.figures(Slot::first(sale.round)).await {
         Ok(_) => true,
         Err(GateError::NotWarm(_)) => false,
-        Err(error @ (GateError::Unavailable(_) | GateError::NotKnown)) => panic!("{error}"),
+        Err(
+            error @ (GateError::Recovering(_) | GateError::Unavailable(_) | GateError::NotKnown),
+        ) => panic!("{error}"),
     }
 }
 
@@ -227,7 +229,7 @@ async fn a_verdict_that_no_outbox_brings_again_is_brought_by_the_keeper() {
     bench.seams.gate.settle(Slot::first(sale.round), &[], &[Decided::from(&*batch)]).await.unwrap();
     let now = bench.seams.gate.now();
     let deadline = DeadlineFrom { reachable_since: now };
-    bench.seams.ledger.decide(batch.orders(), &deadline, now).await.unwrap();
+    bench.seams.ledger.decide(batch.orders(), &Reached::default(), &deadline, now).await.unwrap();
     assert_eq!(bench.figures(&sale).await.held, 3);
 
     let mut keeper = keeper(&bench);
@@ -252,7 +254,7 @@ async fn a_missed_verdict_is_brought_while_other_orders_are_on_their_way() {
         .unwrap();
     let now = bench.seams.gate.now();
     let deadline = DeadlineFrom { reachable_since: now };
-    bench.seams.ledger.decide(missed.orders(), &deadline, now).await.unwrap();
+    bench.seams.ledger.decide(missed.orders(), &Reached::default(), &deadline, now).await.unwrap();
     bench.grant(&sale, &["busy".into()]).await;
 
     let mut keeper = keeper(&bench);
@@ -272,8 +274,8 @@ async fn a_verdict_reached_while_its_round_was_being_loaded_is_brought_by_the_ke
     let order = bench.lone_batch(&sale, "ada").orders()[0].clone();
     let now = bench.seams.gate.now();
     let deadline = DeadlineFrom { reachable_since: now };
-    bench.seams.ledger.decide(&[order], &deadline, now).await.unwrap();
-    assert!(bench.seams.gate.warm(snapshot).await.unwrap());
+    bench.seams.ledger.decide(&[order], &Reached::default(), &deadline, now).await.unwrap();
+    assert!(bench.seams.gate.warm(snapshot, None).await.unwrap());
 
     let mut keeper = keeper(&bench);
     for _ in 0..2 {

@@ -26,6 +26,8 @@ pub(super) enum Effect {
         incarnation: u32,
         counters: Counters,
         restocks: Vec<(String, i32)>,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        frozen: bool,
     },
     /// These tickets stand in the records. Counters are not touched.
     Tickets { slot: SlotKey, tickets: Vec<Settlement> },
@@ -44,6 +46,8 @@ pub(super) enum Effect {
     Terms(Terms),
     /// The stock was changed.
     Restocked { slot: SlotKey, counters: Counters, key: String, applied: i32 },
+    /// The round grants no more.
+    Frozen { slot: SlotKey },
     /// The round is gone.
     Retired { slot: SlotKey },
     /// Nothing happened; the path was tried.
@@ -144,6 +148,7 @@ mod tests {
                 incarnation: 1,
                 counters,
                 restocks: vec![("k".into(), 5)],
+                frozen: false,
             },
             Effect::Tickets { slot, tickets: vec![settlement.clone()] },
             Effect::Outbox { slot, batches: vec![batch.clone()] },
@@ -154,10 +159,19 @@ mod tests {
                 settlements: vec![settlement],
                 decided: vec![BatchId([8; 16])],
             },
-            Effect::Terms(terms),
+            Effect::Terms(terms.clone()),
             Effect::Restocked { slot, counters, key: "k".into(), applied: -3 },
             Effect::Retired { slot },
             Effect::Probe,
+            Effect::Live {
+                slot,
+                terms: terms.clone(),
+                incarnation: 1,
+                counters,
+                restocks: vec![],
+                frozen: true,
+            },
+            Effect::Frozen { slot },
         ]
     }
 

@@ -16,6 +16,7 @@ use sale::order::Batch;
 use sale::terms::{Restock, Terms};
 use sale::ticket::TicketState;
 
+use super::seen::{Position, Seen};
 use super::{Bounds, Decided, Figures, GateError, Grants, Settlement, Slot, Snapshot};
 use crate::clock;
 use effect::{Counters, Effect};
@@ -47,6 +48,7 @@ struct Inner {
     settings: Settings,
     rounds: Arc<Rounds>,
     journal: Journal,
+    expected: Seen,
 }
 
 /// The live rounds.
@@ -57,6 +59,22 @@ impl Rounds {
     fn find(&self, slot: Slot) -> Result<Arc<Mutex<Round>>, GateError> {
         let rounds = self.0.read().unwrap_or_else(PoisonError::into_inner);
         rounds.get(&slot).cloned().ok_or(GateError::NotWarm(slot.round))
+    }
+
+    /// Works on the round of a slot. One that was replaced before it could be locked has its
+    /// successor there.
+    fn with<T>(
+        &self,
+        slot: Slot,
+        work: impl FnOnce(&mut Round) -> Result<T, GateError>,
+    ) -> Result<T, GateError> {
+        loop {
+            let round = self.find(slot)?;
+            let mut round = locked(&round)?;
+            if !round.replaced {
+                return work(&mut round);
+            }
+        }
     }
 
     /// Removes this very round; one that was loaded in its place since then stays.
@@ -93,7 +111,8 @@ impl LocalGate {
         let rounds = Arc::new(Rounds::default());
         let journal =
             Journal::open(path, install, rounds.clone(), settings.checkpoint_after).await?;
-        Ok(Self(Arc::new(Inner { install, settings, rounds, journal })))
+        let expected = Seen::default();
+        Ok(Self(Arc::new(Inner { install, settings, rounds, journal, expected })))
     }
 
     pub(super) async fn grant(
@@ -102,29 +121,24 @@ impl LocalGate {
         id: BatchId,
         claims: &[Claim],
     ) -> Result<Grants, GateError> {
-        let Inner { install, settings, rounds, journal } = &*self.0;
+        let Inner { install, settings, journal, .. } = &*self.0;
         journal.accepts()?;
-        let round = rounds.find(slot)?;
         let now = clock::now();
-        let (answers, batch, seen) = {
-            let mut round = locked(&round)?;
-            round.is_live()?;
+        self.look(slot, |round| {
+            round.is_trusted()?;
             let (answers, orders) = round.grant(claims, settings, now);
-            let batch = if orders.is_empty() {
-                None
-            } else {
+            let batch = (!orders.is_empty()).then(|| {
                 let batch = Batch::new(*install, id, round.next_sequence(), orders)
                     .expect("all claims of a call belong to one slot");
                 let batch = Arc::new(batch);
                 round.outbox.insert(batch.clone(), settings.bounds.resend_after);
                 let counters = round.counters;
                 round.seen = journal.append(&Effect::Granted { counters, batch: batch.clone() });
-                Some(batch)
-            };
-            (answers, batch, round.seen)
-        };
-        journal.flushed(seen).await?;
-        Ok(Grants { answers, batch, now })
+                batch
+            });
+            Ok(Grants { answers, batch, now })
+        })
+        .await
     }
 
     pub(super) async fn settle(
@@ -148,7 +162,7 @@ impl LocalGate {
                     decided,
                 }
             });
-            (effect, ())
+            Ok((effect, ()))
         })
         .await
     }
@@ -159,7 +173,8 @@ impl LocalGate {
         tickets: &[(TicketId, BuyerId)],
     ) -> Result<Vec<Option<TicketState>>, GateError> {
         self.look(slot, |round| {
-            tickets.iter().map(|(ticket, buyer)| round.find(*ticket, buyer)).collect()
+            round.is_trusted()?;
+            Ok(tickets.iter().map(|(ticket, buyer)| round.find(*ticket, buyer)).collect())
         })
         .await
     }
@@ -170,15 +185,20 @@ impl LocalGate {
         most: usize,
     ) -> Result<Vec<Arc<Batch>>, GateError> {
         let Bounds { resend_after, resend_most, .. } = self.0.settings.bounds;
-        self.look(slot, |round| round.outbox.take_overdue(most, resend_after, resend_most)).await
+        self.look(slot, |round| Ok(round.outbox.take_overdue(most, resend_after, resend_most)))
+            .await
     }
 
-    pub(super) async fn warm(&self, snapshot: Snapshot) -> Result<bool, GateError> {
-        let Inner { rounds, journal, .. } = &*self.0;
+    pub(super) async fn warm(
+        &self,
+        snapshot: Snapshot,
+        over: Option<u64>,
+    ) -> Result<bool, GateError> {
+        let journal = &self.0.journal;
         journal.accepts()?;
         let slot = Slot::first(snapshot.terms.round);
         // A large round takes a while to build: not under the lock that every call takes.
-        let mut round = Round::from_snapshot(snapshot);
+        let round = Round::from_snapshot(snapshot);
         let lines = Lines::of(&round.effects());
         if !lines.fit() {
             return Err(GateError::Unavailable(format!(
@@ -186,20 +206,45 @@ impl LocalGate {
                 slot.round
             )));
         }
-        let (warmed, seen) = {
-            let mut rounds = rounds.0.write().unwrap_or_else(PoisonError::into_inner);
-            match rounds.get(&slot) {
-                Some(live) => (false, locked(live)?.seen),
-                None => {
-                    round.seen = journal.append_lines(lines);
-                    let seen = round.seen;
-                    rounds.insert(slot, Arc::new(Mutex::new(round)));
-                    (true, seen)
-                }
-            }
-        };
+        let (warmed, seen) = self.put(slot, round, lines, over)?;
         journal.flushed(seen).await?;
         Ok(warmed)
+    }
+
+    /// Puts a round in its place, unless one stands there that does not give way.
+    fn put(
+        &self,
+        slot: Slot,
+        mut round: Round,
+        lines: Lines,
+        over: Option<u64>,
+    ) -> Result<(bool, u64), GateError> {
+        let Inner { rounds, journal, .. } = &*self.0;
+        let mut rounds = rounds.0.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(standing) = rounds.get(&slot) {
+            let mut standing = locked(standing)?;
+            if standing.retired || !standing.figures().gives_way(round.incarnation, over) {
+                return Ok((false, standing.seen));
+            }
+            // A call that holds it already looks again: no effect of it may follow.
+            standing.replaced = true;
+        }
+        round.seen = journal.append_lines(lines);
+        let seen = round.seen;
+        rounds.insert(slot, Arc::new(Mutex::new(round)));
+        Ok((true, seen))
+    }
+
+    pub(super) fn expect(&self, slot: Slot, position: Position) {
+        self.0.expected.raise(slot, position);
+    }
+
+    pub(super) async fn freeze(&self, slot: Slot, incarnation: u32) -> Result<(), GateError> {
+        self.change(slot, |round| {
+            let meant = round.incarnation <= incarnation;
+            Ok((if meant { round.freeze() } else { None }, ()))
+        })
+        .await
     }
 
     pub(super) async fn set_terms(&self, terms: Terms) -> Result<(), GateError> {
@@ -208,7 +253,7 @@ impl LocalGate {
             if newer {
                 round.terms = terms.clone();
             }
-            (newer.then(|| Effect::Terms(terms.clone())), ())
+            Ok((newer.then(|| Effect::Terms(terms.clone())), ()))
         })
         .await
     }
@@ -220,30 +265,22 @@ impl LocalGate {
         change: &Restock,
     ) -> Result<i32, GateError> {
         self.change(slot, |round| {
+            round.is_trusted()?;
             if let Some(applied) = round.restocks.get(key) {
-                return (None, *applied);
+                return Ok((None, *applied));
             }
             let applied = round.restock(key, *change.get());
             round.next_sequence();
             let counters = round.counters;
             let slot = slot.into();
-            (Some(Effect::Restocked { slot, counters, key: key.to_owned(), applied }), applied)
+            let effect = Effect::Restocked { slot, counters, key: key.to_owned(), applied };
+            Ok((Some(effect), applied))
         })
         .await
     }
 
     pub(super) async fn figures(&self, slot: Slot) -> Result<Figures, GateError> {
-        self.look(slot, |round| Figures {
-            terms: round.terms.clone(),
-            available: round.counters.available,
-            held: round.counters.held,
-            sold: round.counters.sold,
-            undecided: round.outbox.orders(),
-            undecided_units: round.outbox.units(),
-            oldest: round.outbox.oldest(),
-            sequence: round.counters.sequence,
-        })
-        .await
+        self.look(slot, |round| Ok(round.figures())).await
     }
 
     pub(super) async fn retire(&self, round: RoundId) -> Result<(), GateError> {
@@ -253,7 +290,7 @@ impl LocalGate {
         let Ok(retired) = rounds.find(slot) else { return Ok(()) };
         let seen = {
             let mut round = locked(&retired)?;
-            if !round.retired {
+            if !round.retired && !round.replaced {
                 round.retired = true;
                 round.seen = journal.append(&Effect::Retired { slot: slot.into() });
             }
@@ -279,37 +316,40 @@ impl LocalGate {
     async fn change<T>(
         &self,
         slot: Slot,
-        change: impl FnOnce(&mut Round) -> (Option<Effect>, T),
+        change: impl FnOnce(&mut Round) -> Result<(Option<Effect>, T), GateError>,
     ) -> Result<T, GateError> {
-        let Inner { rounds, journal, .. } = &*self.0;
+        let journal = &self.0.journal;
         journal.accepts()?;
-        let round = rounds.find(slot)?;
-        let (answer, seen) = {
-            let mut round = locked(&round)?;
-            round.is_live()?;
-            let (effect, answer) = change(&mut round);
+        self.look(slot, |round| {
+            let (effect, answer) = change(round)?;
             if let Some(effect) = effect {
                 round.seen = journal.append(&effect);
             }
-            (answer, round.seen)
-        };
-        journal.flushed(seen).await?;
-        Ok(answer)
+            Ok(answer)
+        })
+        .await
     }
 
-    /// Looks at a round, and answers when all that was seen is on disk.
+    /// Looks at a round, and answers when all that was seen is on disk. One that is behind what
+    /// is known of it is frozen first.
     async fn look<T>(
         &self,
         slot: Slot,
-        look: impl FnOnce(&mut Round) -> T,
+        look: impl FnOnce(&mut Round) -> Result<T, GateError>,
     ) -> Result<T, GateError> {
-        let Inner { rounds, journal, .. } = &*self.0;
-        let round = rounds.find(slot)?;
-        let (answer, seen) = {
-            let mut round = locked(&round)?;
+        let Inner { journal, expected, .. } = &*self.0;
+        let known = expected.of(slot);
+        let (answer, seen) = self.0.rounds.with(slot, |round| {
             round.is_live()?;
-            (look(&mut round), round.seen)
-        };
+            if round.position() < known
+                && let Some(effect) = round.freeze()
+            {
+                round.seen = journal.append(&effect);
+            }
+            let answer = look(round);
+            expected.raise(slot, round.position());
+            Ok((answer?, round.seen))
+        })?;
         journal.flushed(seen).await?;
         Ok(answer)
     }

@@ -82,6 +82,13 @@ impl Outbox {
         taken.into_iter().filter_map(stamp).collect()
     }
 
+    /// Makes all of it due at once.
+    pub(super) fn make_due(&mut self) {
+        let now = Instant::now();
+        self.due = self.entries.keys().map(|id| (now, *id)).collect();
+        self.entries.values_mut().for_each(|entry| entry.due_at = now);
+    }
+
     /// The orders in all batches.
     pub(super) fn orders(&self) -> usize {
         self.orders

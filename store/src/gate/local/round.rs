@@ -15,7 +15,8 @@ use sale::time::Timestamp;
 use super::Settings;
 use super::effect::{Counters, Effect, SlotKey};
 use super::outbox::Outbox;
-use crate::gate::{GateError, Settlement, Slot, Snapshot};
+use crate::gate::seen::Position;
+use crate::gate::{Figures, GateError, Settlement, Slot, Snapshot};
 
 /// Parts that the records are kept in, so that a checkpoint holds the lock for one part only.
 pub(super) const PARTS: usize = 64;
@@ -29,7 +30,10 @@ pub(super) struct Round {
     /// The journal's position after the last effect of this slot: an answer waits for it.
     pub(super) seen: u64,
     pub(super) retired: bool,
-    incarnation: u32,
+    /// That of a later incarnation stands in its place.
+    pub(super) replaced: bool,
+    pub(super) incarnation: u32,
+    frozen: bool,
     records: Vec<HashMap<BuyerId, Record>>,
     hasher: RandomState,
 }
@@ -43,6 +47,8 @@ impl Round {
             restocks: HashMap::new(),
             seen: 0,
             retired: false,
+            replaced: false,
+            frozen: false,
             incarnation,
             records: vec![HashMap::new(); PARTS],
             hasher: RandomState::new(),
@@ -61,6 +67,42 @@ impl Round {
     /// Whether calls may use it.
     pub(super) fn is_live(&self) -> Result<(), GateError> {
         if self.retired { Err(GateError::NotWarm(self.terms.round)) } else { Ok(()) }
+    }
+
+    /// How far its writes have come.
+    pub(super) fn position(&self) -> Position {
+        let Self { incarnation, counters: Counters { sequence, .. }, .. } = *self;
+        Position { incarnation, sequence }
+    }
+
+    /// Whether it may grant, change its stock and be read.
+    pub(super) fn is_trusted(&self) -> Result<(), GateError> {
+        if self.frozen { Err(GateError::Recovering(self.terms.round)) } else { Ok(()) }
+    }
+
+    /// Grants no more. The effect, unless it was frozen before.
+    pub(super) fn freeze(&mut self) -> Option<Effect> {
+        let first = !std::mem::replace(&mut self.frozen, true);
+        first.then(|| {
+            self.outbox.make_due();
+            Effect::Frozen { slot: self.slot() }
+        })
+    }
+
+    /// Its counts.
+    pub(super) fn figures(&self) -> Figures {
+        Figures {
+            terms: self.terms.clone(),
+            available: self.counters.available,
+            held: self.counters.held,
+            sold: self.counters.sold,
+            undecided: self.outbox.orders(),
+            undecided_units: self.outbox.units(),
+            oldest: self.outbox.oldest(),
+            incarnation: self.incarnation,
+            sequence: self.counters.sequence,
+            frozen: self.frozen,
+        }
     }
 
     /// Counts one more write.
@@ -158,6 +200,7 @@ impl Round {
             incarnation: self.incarnation,
             counters: self.counters,
             restocks: self.restocks.iter().map(|(key, n)| (key.clone(), *n)).collect(),
+            frozen: self.frozen,
         }
     }
 
@@ -207,15 +250,16 @@ pub(super) struct Replay {
 
 impl Replay {
     /// Applies one effect. An effect of a round that is not there belongs to one that was
-    /// retired after the checkpoint had begun, and has no effect.
+    /// retired after the checkpoint had begun, and has no effect. One that becomes live takes
+    /// the place of what a checkpoint shows of the same number, be it of an earlier or of a
+    /// later moment: all that happened to it since then follows.
     pub(super) fn apply(&mut self, effect: Effect) {
         match effect {
-            Effect::Live { slot, terms, incarnation, counters, restocks } => {
-                let new = || Round::new(terms.clone(), incarnation, counters);
-                let round = self.rounds.entry(slot.into()).or_insert_with(new);
-                round.terms = terms;
-                round.counters = counters;
+            Effect::Live { slot, terms, incarnation, counters, restocks, frozen } => {
+                let mut round = Round::new(terms, incarnation, counters);
                 round.restocks.extend(restocks);
+                round.frozen = frozen;
+                self.rounds.insert(slot.into(), round);
             }
             Effect::Tickets { slot, tickets } => {
                 self.with(slot.into(), |round| round.add_tickets(tickets));
@@ -253,6 +297,7 @@ impl Replay {
                     round.counters = counters;
                 });
             }
+            Effect::Frozen { slot } => self.with(slot.into(), |round| round.frozen = true),
             Effect::Retired { slot } => {
                 self.rounds.remove(&slot.into());
             }

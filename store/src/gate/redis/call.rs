@@ -12,7 +12,8 @@ use super::fault::Fault;
 use super::keys::{Keys, SlotKeys, part_of};
 use super::link::Link;
 use super::reply::{Fields, Refusal};
-use super::script::Script;
+use super::script::{FREEZE, Script};
+use crate::gate::seen::{Position, Seen};
 use crate::gate::{GateError, Slot};
 
 /// Slots of which the number of parts is remembered. At the bound all are forgotten, which
@@ -42,6 +43,7 @@ pub(super) struct Caller {
     pub(super) keys: Keys,
     pub(super) clock: Clock,
     pub(super) parts: Parts,
+    pub(super) seen: Seen,
 }
 
 impl Caller {
@@ -50,9 +52,11 @@ impl Caller {
         let slot = call.slot;
         let keys = self.keys.of(slot);
         for _ in 0..2 {
-            let arguments = call.arguments(&keys, self.install, self.parts.of(slot));
+            let seen = self.seen.of(slot);
+            let arguments = call.arguments(&keys, self.install, self.parts.of(slot), seen);
             let mut reply = self.run(link, call.script, &arguments).await?;
-            match reply.refusal().map_err(Fault::from)? {
+            self.compare(link, slot, seen, &reply).await?;
+            match reply.refusal().map_err(Fault::InDoubt)? {
                 None => return Ok(reply),
                 Some(Refusal::Parts(parts)) => self.parts.remember(slot, parts),
                 Some(Refusal::NotWarm) => {
@@ -60,12 +64,41 @@ impl Caller {
                     return Err(GateError::NotWarm(slot.round));
                 }
                 Some(Refusal::OtherInstall) => return Err(other_install(slot)),
+                Some(Refusal::Recovering) => return Err(GateError::Recovering(slot.round)),
             }
         }
-        Err(GateError::Unavailable(format!(
-            "round {} was loaded anew during the call: ask again",
-            slot.round
-        )))
+        Err(loaded_anew(slot))
+    }
+
+    /// Remembers how far the round has come that answered. One that is behind what was seen
+    /// before the call has lost writes: it is frozen, for everybody.
+    async fn compare(
+        &self,
+        link: &Link,
+        slot: Slot,
+        seen: Position,
+        reply: &Fields,
+    ) -> Result<(), Fault> {
+        let Some((found, frozen)) = reply.stands().map_err(Fault::InDoubt)? else {
+            return Ok(());
+        };
+        self.seen.raise(slot, found);
+        if found >= seen || frozen {
+            return Ok(());
+        }
+        tracing::error!(round = slot.round.0, ?seen, ?found, "a gate has lost writes");
+        let arguments = Arguments {
+            keys: self.keys.of(slot).head().collect(),
+            head: head(self.install, vec![], vec![], seen),
+            // Not that of another incarnation, which may be there by now.
+            args: &[text(found.incarnation)],
+        };
+        if let Err(fault) = self.run(link, &FREEZE, &arguments).await {
+            // The reply stands all the same, and whoever calls next tries again.
+            let error = GateError::from(fault);
+            tracing::warn!(round = slot.round.0, %error, "its grants could not be stopped");
+        }
+        Ok(())
     }
 
     /// Runs a script, which Redis may have to be given first: it forgets them at a restart.
@@ -82,8 +115,8 @@ impl Caller {
             }
             Ok(_) | Err(_) => reply?,
         };
-        let reply = Fields::read(reply)?;
-        self.clock.saw(reply.time("now")?);
+        let reply = Fields::read(reply).map_err(Fault::InDoubt)?;
+        self.clock.saw(reply.time("now").map_err(Fault::InDoubt)?);
         Ok(reply)
     }
 }
@@ -95,13 +128,28 @@ pub(super) fn other_install(slot: Slot) -> GateError {
     ))
 }
 
+pub(super) fn loaded_anew(slot: Slot) -> GateError {
+    let round = slot.round;
+    GateError::Unavailable(format!("round {round} was loaded anew during the call: ask again"))
+}
+
 /// KEYS and ARGV of a call.
 pub(super) struct Arguments<'a> {
     pub(super) keys: Vec<String>,
-    /// Those that `slot.lua` names: install, parts, places.
-    pub(super) head: [Vec<u8>; 3],
+    /// Those that `slot.lua` names: install, parts, places, and what was seen.
+    pub(super) head: [Vec<u8>; 5],
     /// Those that the script names itself.
     pub(super) args: &'a [Vec<u8>],
+}
+
+pub(super) fn head(
+    install: InstallId,
+    parts: Vec<u8>,
+    places: Vec<u8>,
+    seen: Position,
+) -> [Vec<u8>; 5] {
+    let Position { incarnation, sequence } = seen;
+    [text(install), parts, places, text(incarnation), text(sequence)]
 }
 
 impl Arguments<'_> {
@@ -118,7 +166,13 @@ impl Arguments<'_> {
 }
 
 impl Call<'_> {
-    fn arguments(&self, slot: &SlotKeys, install: InstallId, parts: NonZero<u16>) -> Arguments<'_> {
+    fn arguments(
+        &self,
+        slot: &SlotKeys,
+        install: InstallId,
+        parts: NonZero<u16>,
+        seen: Position,
+    ) -> Arguments<'_> {
         let mut keys: Vec<_> = slot.head().collect();
         let mut places = Vec::new();
         let told = match &self.records {
@@ -140,7 +194,7 @@ impl Call<'_> {
                 parts.to_string()
             }
         };
-        let head = [text(install), told.into_bytes(), places];
+        let head = head(install, told.into_bytes(), places, seen);
         Arguments { keys, head, args: &self.args }
     }
 }
@@ -155,11 +209,11 @@ pub(super) fn text(number: impl ToString) -> Vec<u8> {
 pub(super) struct Parts(Mutex<HashMap<Slot, NonZero<u16>>>);
 
 impl Parts {
-    fn of(&self, slot: Slot) -> NonZero<u16> {
+    pub(super) fn of(&self, slot: Slot) -> NonZero<u16> {
         self.locked().get(&slot).copied().unwrap_or(NonZero::<u16>::MIN)
     }
 
-    fn remember(&self, slot: Slot, parts: NonZero<u16>) {
+    pub(super) fn remember(&self, slot: Slot, parts: NonZero<u16>) {
         let mut known = self.locked();
         if known.len() >= REMEMBERED {
             known.clear();

@@ -16,8 +16,10 @@ pub(super) enum Fault {
     NotSent(RedisError),
     /// What was sent was answered by an error, or not at all.
     Sent(RedisError),
-    /// The answer is none that Dibs knows.
+    /// What was only looked at is none that Dibs knows.
     Unreadable(Unreadable),
+    /// The answer to a call that may have had its effect is none that Dibs knows.
+    InDoubt(Unreadable),
 }
 
 impl From<Unreadable> for Fault {
@@ -31,7 +33,7 @@ impl Fault {
     pub(super) fn is_no_script(&self) -> bool {
         match self {
             Self::Sent(error) => error.code() == Some("NOSCRIPT"),
-            Self::NotSent(_) | Self::Unreadable(_) => false,
+            Self::NotSent(_) | Self::Unreadable(_) | Self::InDoubt(_) => false,
         }
     }
 
@@ -49,11 +51,17 @@ impl Fault {
         }
     }
 
+    /// Tells what the error itself has no room for.
+    fn not_known(&self) -> GateError {
+        tracing::error!(error = self.sentence(), "a call of the gate may have had its effect");
+        GateError::NotKnown
+    }
+
     /// What happened, and what to do.
     fn sentence(&self) -> String {
         match self {
             Self::NotSent(error) | Self::Sent(error) => format!("{} ({error})", advice(error)),
-            Self::Unreadable(unreadable) => unreadable.to_string(),
+            Self::Unreadable(unreadable) | Self::InDoubt(unreadable) => unreadable.to_string(),
         }
     }
 }
@@ -62,6 +70,8 @@ impl From<Fault> for GateError {
     fn from(fault: Fault) -> Self {
         match &fault {
             Fault::Sent(error) if is_lost(error) => Self::NotKnown,
+            Fault::Sent(error) if is_cut_short(error) => fault.not_known(),
+            Fault::InDoubt(_) => fault.not_known(),
             Fault::NotSent(_) | Fault::Sent(_) | Fault::Unreadable(_) => {
                 Self::Unavailable(fault.sentence())
             }
@@ -73,6 +83,11 @@ impl From<Fault> for GateError {
 /// either: the way to Redis may be gone without a word.
 pub(super) fn is_lost(error: &RedisError) -> bool {
     error.is_io_error() || error.is_unrecoverable_error()
+}
+
+/// Whether a script failed on its way. What it wrote before stays.
+fn is_cut_short(error: &RedisError) -> bool {
+    error.detail().is_some_and(|detail| detail.contains("user_script"))
 }
 
 /// Whether the other end's certificate was not accepted.

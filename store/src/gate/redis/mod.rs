@@ -27,6 +27,7 @@ use sale::terms::{Restock, Terms};
 use sale::ticket::TicketState;
 use sale::time::Timestamp;
 
+use super::seen::{Position, Seen};
 use super::{Bounds, Decided, Figures, GateError, Grants, Settlement, Slot, Snapshot};
 use crate::open::OpenError;
 pub use address::Address;
@@ -83,7 +84,8 @@ impl RedisGate {
         let keys = Keys::new(address.prefix());
         let marked = open::is_marked(&claims, &keys, install).await.map_err(at)?;
         marked.map_err(|why| OpenError::Refused(format!("{address}: {why}")))?;
-        let caller = Caller { install, keys, clock, parts: call::Parts::default() };
+        let (parts, seen) = (call::Parts::default(), Seen::default());
+        let caller = Caller { install, keys, clock, parts, seen };
         let gate = Self(Arc::new(Inner { bounds, caller, claims, rest }));
         gate.try_grant().await.map_err(at)?;
         Ok(gate)
@@ -104,7 +106,7 @@ impl RedisGate {
         let args = self.grant_args(batch, claims);
         let call = Call { script: &script::GRANT, slot, records, args };
         let reply = caller.call(link, &call).await?;
-        Ok(granted(caller.install, batch, claims, reply).map_err(Fault::from)?)
+        Ok(granted(caller.install, batch, claims, reply).map_err(Fault::InDoubt)?)
     }
 
     fn grant_args(&self, batch: BatchId, claims: &[Claim]) -> Vec<Vec<u8>> {
@@ -161,20 +163,37 @@ impl RedisGate {
         let Inner { bounds: Bounds { resend_after, resend_most, .. }, caller, .. } = &*self.0;
         let args = vec![text(most), text(resend_after.as_millis()), text(resend_most.as_millis())];
         let call = Call { script: &script::RESEND, slot, records: Records::None, args };
-        let entries = self.call(&call).await?.take::<Value>("batches").map_err(Fault::from)?;
-        Ok(record::batches(caller.install, entries).map_err(Fault::from)?)
+        let entries = self.call(&call).await?.take::<Value>("batches").map_err(Fault::InDoubt)?;
+        Ok(record::batches(caller.install, entries).map_err(Fault::InDoubt)?)
     }
 
-    pub(super) async fn warm(&self, snapshot: &Snapshot) -> Result<bool, GateError> {
+    pub(super) async fn warm(
+        &self,
+        snapshot: &Snapshot,
+        over: Option<u64>,
+    ) -> Result<bool, GateError> {
         let Inner { caller, rest, .. } = &*self.0;
         // To build a copy in vain costs Redis its memory.
         match self.figures(Slot::first(snapshot.terms.round)).await {
-            Ok(_) => return Ok(false),
-            Err(GateError::NotWarm(_)) => {}
-            Err(error @ (GateError::Unavailable(_) | GateError::NotKnown)) => return Err(error),
+            Ok(live) if !live.gives_way(snapshot.incarnation, over) => return Ok(false),
+            Ok(_) | Err(GateError::NotWarm(_)) => {}
+            Err(
+                error
+                @ (GateError::Recovering(_) | GateError::Unavailable(_) | GateError::NotKnown),
+            ) => return Err(error),
         }
         self.mark().await?;
-        caller.warm(rest, snapshot).await
+        caller.warm(rest, snapshot, over).await
+    }
+
+    pub(super) fn expect(&self, slot: Slot, position: Position) {
+        self.0.caller.seen.raise(slot, position);
+    }
+
+    pub(super) async fn freeze(&self, slot: Slot, incarnation: u32) -> Result<(), GateError> {
+        let args = vec![text(incarnation)];
+        let call = Call { script: &script::FREEZE, slot, records: Records::None, args };
+        self.call(&call).await.map(drop)
     }
 
     pub(super) async fn set_terms(&self, terms: Terms) -> Result<(), GateError> {
@@ -194,7 +213,7 @@ impl RedisGate {
     ) -> Result<i32, GateError> {
         let args = vec![key.into(), text(change)];
         let call = Call { script: &script::RESTOCK, slot, records: Records::None, args };
-        Ok(self.call(&call).await?.take("applied").map_err(Fault::from)?)
+        Ok(self.call(&call).await?.take("applied").map_err(Fault::InDoubt)?)
     }
 
     pub(super) async fn figures(&self, slot: Slot) -> Result<Figures, GateError> {
@@ -209,7 +228,10 @@ impl RedisGate {
         let call = Call { script: &script::RETIRE, slot, records: Records::All, args };
         match self.call(&call).await {
             Ok(_) | Err(GateError::NotWarm(_)) => Ok(()),
-            Err(error @ (GateError::Unavailable(_) | GateError::NotKnown)) => Err(error),
+            Err(
+                error
+                @ (GateError::Recovering(_) | GateError::Unavailable(_) | GateError::NotKnown),
+            ) => Err(error),
         }
     }
 
@@ -231,7 +253,7 @@ impl RedisGate {
         let Inner { caller, claims, .. } = &*self.0;
         let arguments = Arguments {
             keys: caller.keys.of_probe().head().collect(),
-            head: [text(caller.install), text(1), vec![]],
+            head: call::head(caller.install, text(1), vec![], Position::default()),
             args: &self.grant_args(BatchId([0; 16]), &[]),
         };
         caller.run(claims, &script::GRANT, &arguments).await.map(drop)
@@ -263,7 +285,7 @@ fn granted(
     if !answers.iter().any(granted) {
         return Ok(Grants { answers, batch: None, now });
     }
-    let incarnation = reply.take("incarnation")?;
+    let (Position { incarnation, sequence }, _) = reply.stands()?.ok_or(Unreadable("sequence"))?;
     let winners = claims.iter().zip(&answers).filter(|(_, answer)| granted(answer));
     let orders = winners.map(|(claim, _)| OrderV1 {
         ticket: claim.ticket,
@@ -272,13 +294,15 @@ fn granted(
         granted_at: now,
         incarnation,
     });
-    let batch = Batch::new(install, id, reply.take("sequence")?, orders.collect())
+    let batch = Batch::new(install, id, sequence, orders.collect())
         .expect("all claims of a call belong to one slot");
     Ok(Grants { answers, batch: Some(Arc::new(batch)), now })
 }
 
 fn figures(mut reply: Fields) -> Result<Figures, Unreadable> {
     let terms = reply.take::<Vec<u8>>("terms")?;
+    let (Position { incarnation, sequence }, frozen) =
+        reply.stands()?.ok_or(Unreadable("sequence"))?;
     let oldest = reply.take::<Option<i64>>("oldest")?.map(Timestamp::from_millis);
     Ok(Figures {
         terms: serde_json::from_slice(&terms).map_err(|_| Unreadable("terms"))?,
@@ -288,6 +312,8 @@ fn figures(mut reply: Fields) -> Result<Figures, Unreadable> {
         undecided: reply.take("orders")?,
         undecided_units: reply.take("units")?,
         oldest: oldest.transpose().map_err(|_| Unreadable("oldest"))?,
-        sequence: reply.take("sequence")?,
+        incarnation,
+        sequence,
+        frozen,
     })
 }

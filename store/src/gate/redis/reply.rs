@@ -9,6 +9,7 @@ use sale::ticket::TicketState;
 use sale::time::Timestamp;
 
 use super::record::{ENTRY, ticket, tickets};
+use crate::gate::seen::Position;
 
 /// Something in Redis, or an answer of it, is not what the scripts write: this is its name.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
@@ -24,6 +25,8 @@ pub(super) struct Fields(Vec<(Vec<u8>, Value)>);
 pub(super) enum Refusal {
     NotWarm,
     OtherInstall,
+    /// It has lost writes.
+    Recovering,
     /// The records are divided into so many parts.
     Parts(NonZero<u16>),
 }
@@ -48,10 +51,17 @@ impl Fields {
 
     /// Looks at the time of this name.
     pub(super) fn time(&self, name: &'static str) -> Result<Timestamp, Unreadable> {
-        let (_, value) =
-            self.0.iter().find(|(each, _)| each == name.as_bytes()).ok_or(Unreadable(name))?;
-        let ms = i64::from_redis_value_ref(value).map_err(|_| Unreadable(name))?;
+        let ms = self.look(name)?.ok_or(Unreadable(name))?;
         Timestamp::from_millis(ms).map_err(|_| Unreadable(name))
+    }
+
+    /// Looks at how the round stands that answered, and whether it is frozen; `None` where there
+    /// is none.
+    pub(super) fn stands(&self) -> Result<Option<(Position, bool)>, Unreadable> {
+        let Some(sequence) = self.look("sequence")? else { return Ok(None) };
+        let incarnation = self.look("incarnation")?.ok_or(Unreadable("incarnation"))?;
+        let frozen = self.look::<Option<u8>>("frozen")?.flatten().is_some();
+        Ok(Some((Position { incarnation, sequence }, frozen)))
     }
 
     /// Whether the script refused the call.
@@ -61,6 +71,7 @@ impl Fields {
         let refusal = match word.split_once(' ') {
             None if word == "not_warm" => Refusal::NotWarm,
             None if word == "other_install" => Refusal::OtherInstall,
+            None if word == "recovering" => Refusal::Recovering,
             Some(("parts", n)) => {
                 let parts = n.parse::<NonZero<u16>>().map_err(|_| Unreadable("number of parts"))?;
                 Refusal::Parts(parts)
@@ -68,6 +79,12 @@ impl Fields {
             None | Some(_) => return Err(Unreadable("refusal")),
         };
         Ok(Some(refusal))
+    }
+
+    fn look<T: FromRedisValue>(&self, name: &'static str) -> Result<Option<T>, Unreadable> {
+        let found = self.0.iter().find(|(each, _)| each == name.as_bytes());
+        let value = found.map(|(_, value)| T::from_redis_value_ref(value)).transpose();
+        value.map_err(|_| Unreadable(name))
     }
 
     fn find(&mut self, name: &str) -> Option<Value> {

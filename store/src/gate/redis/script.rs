@@ -37,6 +37,7 @@ scripts!(
     TERMS = "terms.lua",
     RESTOCK = "restock.lua",
     FIGURES = "figures.lua",
+    FREEZE = "freeze.lua",
     RETIRE = "retire.lua",
 );
 
@@ -49,7 +50,7 @@ mod tests {
         for script in [&GRANT, &WARM] {
             assert_eq!(script.text.lines().next(), Some("#!lua"));
         }
-        for script in [&SETTLE, &RESEND, &TERMS, &RESTOCK, &RETIRE] {
+        for script in [&SETTLE, &RESEND, &TERMS, &RESTOCK, &FREEZE, &RETIRE] {
             assert_eq!(script.text.lines().next(), Some("#!lua flags=allow-oom"));
         }
         for script in [&READ, &FIGURES] {

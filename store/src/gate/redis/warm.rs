@@ -8,13 +8,14 @@ use redis::{Pipeline, Value, cmd, pipe};
 use sale::id::{BuyerId, InstallId};
 use sale::terms::Terms;
 
-use super::call::{Arguments, Caller, other_install, text};
+use super::call::{Arguments, Caller, head, loaded_anew, other_install, text};
 use super::fault::Fault;
 use super::keys::{SlotKeys, part_of, parts_for};
 use super::link::Link;
 use super::record::{entry, held_and_sold};
 use super::reply::Refusal;
 use super::script::WARM;
+use crate::gate::seen::Position;
 use crate::gate::{GateError, Settlement, Slot, Snapshot};
 
 /// How long a copy stays after its last piece, should nobody make it live.
@@ -36,13 +37,22 @@ struct Hash<'a> {
 }
 
 impl Caller {
-    /// Builds a copy of the round and makes it live, unless it is live already.
-    pub(super) async fn warm(&self, link: &Link, snapshot: &Snapshot) -> Result<bool, GateError> {
+    /// Builds a copy of the round and makes it live, unless another is live that does not give
+    /// way.
+    pub(super) async fn warm(
+        &self,
+        link: &Link,
+        snapshot: &Snapshot,
+        over: Option<u64>,
+    ) -> Result<bool, GateError> {
         let slot = Slot::first(snapshot.terms.round);
-        let live = self.keys.of(slot);
-        let copy = live.copy(&format!("{:016x}", rand::random::<u64>()));
+        let over = over.map_or(vec![], text);
+        let copy = self.keys.of(slot).copy(&format!("{:016x}", rand::random::<u64>()));
         let hashes = hashes(snapshot, self.install, &copy);
-        let warmed = self.build(link, slot, &live, &hashes).await;
+        let warmed = match write(link, &hashes).await {
+            Ok(()) => self.put(link, slot, &hashes, [text(snapshot.incarnation), over]).await,
+            Err(fault) => Err(fault.into()),
+        };
         if warmed.is_err() {
             // Or tries that fail for want of memory would fill it, and claims of every other
             // round with them. Where this fails too, the copy expires.
@@ -53,40 +63,58 @@ impl Caller {
         warmed
     }
 
-    async fn build(
+    /// Puts a whole copy in its place. One that went by a wrong number of parts of the round
+    /// that gives way is tried again, once.
+    async fn put(
         &self,
         link: &Link,
         slot: Slot,
-        live: &SlotKeys,
         hashes: &[Hash<'_>],
+        over: [Vec<u8>; 2],
     ) -> Result<bool, GateError> {
-        for hash in hashes {
-            for piece in hash.fields.chunks(PIECE) {
-                link.pipeline(&hash.write(piece)).await?;
+        let live = self.keys.of(slot);
+        let sizes = hashes.iter().map(|hash| text(hash.fields.len()));
+        let args: Vec<_> = over.into_iter().chain(sizes).collect();
+        for _ in 0..2 {
+            let parts = self.parts.of(slot);
+            let keys = hashes.len().max(live.head().count() + usize::from(parts.get()));
+            let records = (0..).map(|part| live.records(part));
+            let copied = hashes.iter().map(|hash| hash.key.clone());
+            let arguments = Arguments {
+                keys: live.head().chain(records).take(keys).chain(copied).collect(),
+                head: head(self.install, text(parts), vec![], Position::default()),
+                args: &args,
+            };
+            let mut reply = self.run(link, &WARM, &arguments).await?;
+            match reply.refusal().map_err(Fault::InDoubt)? {
+                None | Some(Refusal::NotWarm | Refusal::Recovering) => {}
+                Some(Refusal::Parts(parts)) => {
+                    self.parts.remember(slot, parts);
+                    continue;
+                }
+                Some(Refusal::OtherInstall) => return Err(other_install(slot)),
             }
+            return match reply.take::<String>("warmed").map_err(Fault::InDoubt)?.as_str() {
+                "yes" => Ok(true),
+                "no" => Ok(false),
+                _ => Err(GateError::Unavailable(format!(
+                    "the copy of round {} expired before it was whole: load it again",
+                    slot.round
+                ))),
+            };
         }
-        let records = (0..).map(|part| live.records(part));
-        let copied = hashes.iter().map(|hash| hash.key.clone());
-        let sizes: Vec<_> = hashes.iter().map(|hash| text(hash.fields.len())).collect();
-        let arguments = Arguments {
-            keys: live.head().chain(records).take(hashes.len()).chain(copied).collect(),
-            head: [text(self.install), vec![], vec![]],
-            args: &sizes,
-        };
-        let mut reply = self.run(link, &WARM, &arguments).await?;
-        match reply.refusal().map_err(Fault::from)? {
-            None | Some(Refusal::NotWarm | Refusal::Parts(_)) => {}
-            Some(Refusal::OtherInstall) => return Err(other_install(slot)),
-        }
-        match reply.take::<String>("warmed").map_err(Fault::from)?.as_str() {
-            "yes" => Ok(true),
-            "no" => Ok(false),
-            _ => Err(GateError::Unavailable(format!(
-                "the copy of round {} expired before it was whole: load it again",
-                slot.round
-            ))),
+        Err(loaded_anew(slot))
+    }
+}
+
+/// Writes a copy, in pieces.
+async fn write(link: &Link, hashes: &[Hash<'_>]) -> Result<(), Fault> {
+    for hash in hashes {
+        for piece in hash.fields.chunks(PIECE) {
+            link.pipeline(&hash.write(piece)).await?;
         }
     }
+    Ok(())
 }
 
 impl Hash<'_> {

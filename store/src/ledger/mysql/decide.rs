@@ -10,15 +10,16 @@ use sale::time::Timestamp;
 use sqlx::{MySqlConnection, QueryBuilder};
 
 use super::fault::Fault;
-use super::{MySqlLedger, ROWS_A_STATEMENT, is_kept, tickets, tried};
+use super::{MySqlLedger, ROWS_A_STATEMENT, is_kept, recovering, tickets, tried};
 use crate::ledger::rows::{buyer, push_list};
 use crate::ledger::sitting::{Holdings, OpenRound, Sitting, Tally};
-use crate::ledger::{DeadlineFrom, Decision, LedgerError};
+use crate::ledger::{DeadlineFrom, Decision, LedgerError, Reached};
 
 impl MySqlLedger {
     pub(in crate::ledger) async fn decide(
         &self,
         orders: &[OrderV1],
+        reached: &Reached,
         deadline: &DeadlineFrom,
         now: Timestamp,
     ) -> Result<Vec<Decision>, Fault> {
@@ -28,11 +29,12 @@ impl MySqlLedger {
             let holdings = holdings(&mut tx, orders).await?;
             let standing =
                 tickets::standing(&mut tx, orders.iter().map(|order| &order.ticket)).await?;
-            let mut sitting = Sitting::open(rounds, standing, holdings, deadline, now)?;
+            let mut sitting = Sitting::open(rounds, standing, holdings, reached, deadline, now)?;
             let hear = |order| sitting.hear(order, None);
             let decisions = orders.iter().map(hear).collect::<Result<_, LedgerError>>()?;
-            write(&mut tx, sitting, orders).await?;
+            write(&mut tx, &sitting, orders).await?;
             tx.commit().await?;
+            sitting.close();
             Ok(decisions)
         })
         .await
@@ -50,10 +52,18 @@ impl MySqlLedger {
             let rounds = lock(&mut tx, orders).await?;
             let standing = tickets::standing(&mut tx, [&order.ticket].into_iter()).await?;
             let deadline = DeadlineFrom { reachable_since: now };
-            let mut sitting = Sitting::open(rounds, standing, Holdings::default(), &deadline, now)?;
+            let mut sitting = Sitting::open(
+                rounds,
+                standing,
+                Holdings::default(),
+                &Reached::default(),
+                &deadline,
+                now,
+            )?;
             let decision = sitting.hear(order, Some(reason))?;
-            write(&mut tx, sitting, orders).await?;
+            write(&mut tx, &sitting, orders).await?;
             tx.commit().await?;
+            sitting.close();
             Ok(decision)
         })
         .await
@@ -66,13 +76,9 @@ async fn lock(tx: &mut MySqlConnection, orders: &[OrderV1]) -> Result<Vec<OpenRo
     let ids: BTreeSet<RoundId> = orders.iter().map(|order| order.ticket.round()).collect();
     let mut rounds = Vec::with_capacity(ids.len());
     for id in ids {
-        let found: Option<OpenRound> = sqlx::query_as(
-            "SELECT round, sale, available, per_buyer, answer_within FROM rounds \
-             WHERE round = ? FOR UPDATE",
-        )
-        .bind(id.0)
-        .fetch_optional(&mut *tx)
-        .await?;
+        let mut query = QueryBuilder::new(OpenRound::SELECT);
+        query.push("round = ").push_bind(id.0).push(" FOR UPDATE");
+        let found: Option<OpenRound> = query.build_query_as().fetch_optional(&mut *tx).await?;
         rounds.extend(found);
     }
     Ok(rounds)
@@ -104,13 +110,16 @@ async fn holdings(tx: &mut MySqlConnection, orders: &[OrderV1]) -> Result<Holdin
 /// Writes what was decided. Every order stands now, so none of them is set aside any more.
 async fn write(
     tx: &mut MySqlConnection,
-    sitting: Sitting<'_>,
+    sitting: &Sitting<'_>,
     orders: &[OrderV1],
 ) -> Result<(), Fault> {
     insert_orders(tx, &sitting.decided).await?;
     insert_holdings(tx, &sitting.taken).await?;
     for (id, tally) in &sitting.rounds {
         take(tx, *id, tally).await?;
+        if tally.recovers {
+            recovering::recover(tx, *id, tally.incarnation).await?;
+        }
     }
     for part in orders.chunks(ROWS_A_STATEMENT) {
         let mut query = QueryBuilder::new("DELETE FROM aside WHERE ticket IN ");
@@ -159,15 +168,16 @@ async fn insert_holdings(tx: &mut MySqlConnection, taken: &[(&OrderV1, u8)]) -> 
 }
 
 async fn take(tx: &mut MySqlConnection, id: RoundId, tally: &Tally) -> Result<(), Fault> {
-    if (tally.confirmed, tally.rejected) == (0, 0) {
+    if tally.is_unmoved() {
         return Ok(());
     }
     let taken = sqlx::query(
-        "UPDATE rounds SET available = available - ?, rejected = rejected + ? \
+        "UPDATE rounds SET available = available - ?, rejected = rejected + ?, sequence = ? \
          WHERE round = ? AND available >= ?",
     )
     .bind(tally.confirmed)
     .bind(tally.rejected)
+    .bind(tally.sequence)
     .bind(id.0)
     .bind(tally.confirmed)
     .execute(&mut *tx)

@@ -8,6 +8,7 @@ mod aside;
 mod connection;
 mod decide;
 mod fault;
+mod recovering;
 mod restocks;
 mod sales;
 mod schema;

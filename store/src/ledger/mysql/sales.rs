@@ -86,8 +86,8 @@ async fn create(tx: &mut MySqlConnection, new: &NewSale) -> Result<Creation, Fau
     }
     sqlx::query(
         "INSERT INTO rounds \
-         (sale, salt, stock, available, per_buyer, opens_at, closes_at, answer_within) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+         (sale, salt, stock, available, per_buyer, opens_at, closes_at, answer_within, loaded) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, FALSE)",
     )
     .bind(new.id.as_str().as_bytes())
     .bind(rand::random::<[u8; 32]>().to_vec())

@@ -10,25 +10,27 @@ use sale::time::Timestamp;
 use sqlx::{QueryBuilder, Sqlite, Transaction};
 
 use super::fault::Fault;
-use super::{ROWS_A_STATEMENT, SqliteLedger, tickets};
+use super::{ROWS_A_STATEMENT, SqliteLedger, recovering, tickets};
 use crate::ledger::rows::{buyer, push_list};
 use crate::ledger::sitting::{Holdings, OpenRound, Sitting, Tally};
-use crate::ledger::{DeadlineFrom, Decision, LedgerError};
+use crate::ledger::{DeadlineFrom, Decision, LedgerError, Reached};
 
 impl SqliteLedger {
     pub(in crate::ledger) async fn decide(
         &self,
         orders: &[OrderV1],
+        reached: &Reached,
         deadline: &DeadlineFrom,
         now: Timestamp,
     ) -> Result<Vec<Decision>, Fault> {
         let mut tx = self.write().await?;
         let holdings = holdings(&mut tx, orders).await?;
-        let mut sitting = sit(&mut tx, orders, holdings, deadline, now).await?;
+        let mut sitting = sit(&mut tx, orders, holdings, reached, deadline, now).await?;
         let hear = |order| sitting.hear(order, None);
         let decisions = orders.iter().map(hear).collect::<Result<_, LedgerError>>()?;
-        write(&mut tx, sitting, orders).await?;
+        write(&mut tx, &sitting, orders).await?;
         tx.commit().await?;
+        sitting.close();
         Ok(decisions)
     }
 
@@ -41,10 +43,12 @@ impl SqliteLedger {
         let mut tx = self.write().await?;
         let orders = std::slice::from_ref(order);
         let deadline = DeadlineFrom { reachable_since: now };
-        let mut sitting = sit(&mut tx, orders, Holdings::default(), &deadline, now).await?;
+        let mut sitting =
+            sit(&mut tx, orders, Holdings::default(), &Reached::default(), &deadline, now).await?;
         let decision = sitting.hear(order, Some(reason))?;
-        write(&mut tx, sitting, orders).await?;
+        write(&mut tx, &sitting, orders).await?;
         tx.commit().await?;
+        sitting.close();
         Ok(decision)
     }
 }
@@ -53,6 +57,7 @@ async fn sit<'a>(
     tx: &mut Transaction<'_, Sqlite>,
     orders: &'a [OrderV1],
     holdings: Holdings,
+    reached: &Reached,
     deadline: &DeadlineFrom,
     now: Timestamp,
 ) -> Result<Sitting<'a>, Fault> {
@@ -61,27 +66,29 @@ async fn sit<'a>(
     let ids: Vec<RoundId> = ids.into_iter().collect();
     let mut rounds = Vec::new();
     for part in ids.chunks(ROWS_A_STATEMENT) {
-        let mut query = QueryBuilder::new(
-            "SELECT round, sale, available, per_buyer, answer_within FROM rounds WHERE round IN ",
-        );
+        let mut query = QueryBuilder::new(OpenRound::SELECT);
+        query.push("round IN ");
         push_list(&mut query, part.iter().map(|round| round.0));
         let found: Vec<OpenRound> =
             query.build_query_as().persistent(false).fetch_all(&mut **tx).await?;
         rounds.extend(found);
     }
-    Ok(Sitting::open(rounds, standing, holdings, deadline, now)?)
+    Ok(Sitting::open(rounds, standing, holdings, reached, deadline, now)?)
 }
 
 /// Writes what was decided. Every order stands now, so none of them is set aside any more.
 async fn write(
     tx: &mut Transaction<'_, Sqlite>,
-    sitting: Sitting<'_>,
+    sitting: &Sitting<'_>,
     orders: &[OrderV1],
 ) -> Result<(), Fault> {
     insert_orders(tx, &sitting.decided).await?;
     insert_holdings(tx, &sitting.taken).await?;
     for (id, tally) in &sitting.rounds {
         take(tx, *id, tally).await?;
+        if tally.recovers {
+            recovering::recover(tx, *id, tally.incarnation).await?;
+        }
     }
     for part in orders.chunks(ROWS_A_STATEMENT) {
         let mut query = QueryBuilder::new("DELETE FROM aside WHERE ticket IN ");
@@ -153,15 +160,16 @@ async fn insert_holdings(
 }
 
 async fn take(tx: &mut Transaction<'_, Sqlite>, id: RoundId, tally: &Tally) -> Result<(), Fault> {
-    if (tally.confirmed, tally.rejected) == (0, 0) {
+    if tally.is_unmoved() {
         return Ok(());
     }
     let taken = sqlx::query(
-        "UPDATE rounds SET available = available - ?1, rejected = rejected + ?2 \
-         WHERE round = ?3 AND available >= ?1",
+        "UPDATE rounds SET available = available - ?1, rejected = rejected + ?2, sequence = ?3 \
+         WHERE round = ?4 AND available >= ?1",
     )
     .bind(tally.confirmed)
     .bind(tally.rejected)
+    .bind(i64::try_from(tally.sequence).unwrap_or(i64::MAX))
     .bind(id.0)
     .execute(&mut **tx)
     .await?;

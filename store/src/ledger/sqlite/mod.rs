@@ -5,6 +5,7 @@
 mod aside;
 mod decide;
 mod fault;
+mod recovering;
 mod restocks;
 mod sales;
 mod tickets;

@@ -33,8 +33,8 @@ impl SqliteLedger {
             .await?;
         sqlx::query(
             "INSERT INTO rounds \
-             (sale, salt, stock, available, per_buyer, opens_at, closes_at, answer_within) \
-             VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6, ?7)",
+             (sale, salt, stock, available, per_buyer, opens_at, closes_at, answer_within, loaded) \
+             VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6, ?7, FALSE)",
         )
         .bind(new.id.as_str())
         .bind(rand::random::<[u8; 32]>().to_vec())

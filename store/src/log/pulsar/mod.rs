@@ -14,6 +14,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
+use sale::fence::Fence;
 use sale::id::InstallId;
 use sale::order::Batch;
 use sale::outcome::Outcome;
@@ -51,8 +53,9 @@ struct Inner {
     /// Apart from the one that publishes: a receipt that comes too late takes the connection
     /// with it.
     consuming: Client,
-    /// The partitions of the topic of orders.
+    /// The partitions of the topic of orders, and how many they are.
     partitions: Vec<String>,
+    count: u8,
     topic_of_outcomes: String,
     tasks: TaskTracker,
     ending: CancellationToken,
@@ -70,7 +73,7 @@ impl PulsarLog {
         // First, because it says what is wrong: a token that the broker refuses is to the client
         // just a connection that fails.
         let admin = Admin::new(admin, address, ca)?;
-        let partitions = Namespace::new(&admin, address, install).check().await?;
+        let count = Namespace::new(&admin, address, install).check().await?;
         let tasks = TaskTracker::new();
         let client = || in_time(&tasks, connect(address.clone(), ca.map(Path::to_owned)));
         let (publishing, consuming) = tokio::try_join!(client(), client()).map_err(|error| {
@@ -78,7 +81,7 @@ impl PulsarLog {
         })?;
         let orders = address.topic(ORDERS);
         let partitions: Vec<_> =
-            (0..partitions).map(|index| format!("{orders}-partition-{index}")).collect();
+            (0..count).map(|index| format!("{orders}-partition-{index}")).collect();
         let topic_of_outcomes = address.topic(OUTCOMES);
         let publisher =
             |topics: &[String]| Publisher::new(publishing.clone(), tasks.clone(), topics);
@@ -88,6 +91,7 @@ impl PulsarLog {
             outcomes: publisher(std::slice::from_ref(&topic_of_outcomes)),
             consuming,
             partitions,
+            count,
             topic_of_outcomes,
             tasks,
             ending: CancellationToken::new(),
@@ -97,6 +101,19 @@ impl PulsarLog {
     pub(super) async fn publish(&self, batch: Arc<Batch>) -> Result<(), LogError> {
         self.going_on()?;
         self.0.orders.publish(batch.to_json().into_bytes()).await
+    }
+
+    pub(super) fn partitions(&self) -> u8 {
+        self.0.count
+    }
+
+    pub(super) async fn publish_fences(&self, fence: impl Fn(u8) -> Fence) -> Result<(), LogError> {
+        self.going_on()?;
+        let publish = |partition: u8| {
+            let text = fence(partition).to_json().into_bytes();
+            self.0.orders.publish_to(partition.into(), text)
+        };
+        try_join_all((0..self.0.count).map(publish)).await.map(drop)
     }
 
     pub(super) async fn publish_outcomes(&self, outcomes: Vec<Outcome>) -> Result<(), LogError> {

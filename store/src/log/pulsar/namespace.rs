@@ -10,6 +10,7 @@ use tokio::time::sleep;
 use super::Address;
 use super::admin::{Admin, Answer};
 use super::partition::{UNACKED, WORKERS};
+use crate::log::PARTITIONS_MOST;
 use crate::open::OpenError;
 
 /// The topic of orders.
@@ -107,7 +108,7 @@ impl<'a> Namespace<'a> {
 
     /// Refuses a namespace that is not as the migration leaves it; answers the number of
     /// partitions.
-    pub(super) async fn check(&self) -> Result<u32, OpenError> {
+    pub(super) async fn check(&self) -> Result<u8, OpenError> {
         let partitions = self.partitions().await?;
         if self.partitioned(OUTCOMES).await?.partitions != 0 {
             return Err(self.refused("its topic outcomes is partitioned; delete that topic, and"));
@@ -122,11 +123,18 @@ impl<'a> Namespace<'a> {
     }
 
     /// The partitions of the topic of orders, if it is this install's.
-    async fn partitions(&self) -> Result<u32, OpenError> {
+    async fn partitions(&self) -> Result<u8, OpenError> {
         let orders = self.partitioned(ORDERS).await?;
+        let Some(partitions) =
+            u8::try_from(orders.partitions).ok().filter(|count| *count <= PARTITIONS_MOST)
+        else {
+            return Err(
+                self.refused("its topic orders has more than 63 partitions; delete it, and")
+            );
+        };
         let properties = orders.properties.unwrap_or_default();
         match properties.get(INSTALL).map(|install| *install == self.install.to_string()) {
-            Some(true) if orders.partitions > 0 => Ok(orders.partitions),
+            Some(true) if partitions > 0 => Ok(partitions),
             Some(true) | None => {
                 Err(self.refused("its topic orders was not made by Dibs; delete it, and"))
             }

@@ -64,12 +64,12 @@ impl PulsarOrders {
     pub(in crate::log) async fn next(&mut self, most: usize) -> Result<Vec<Delivery>, LogError> {
         let ended = || LogError::Unavailable("it has ended".to_owned());
         let first = self.deliveries.recv().await.ok_or_else(ended)?;
-        let mut orders = first.batch.orders().len();
+        let mut orders = first.size();
         let mut deliveries = vec![first];
         while orders < most
             && let Ok(delivery) = self.deliveries.try_recv()
         {
-            orders += delivery.batch.orders().len();
+            orders += delivery.size();
             deliveries.push(delivery);
         }
         Ok(deliveries)

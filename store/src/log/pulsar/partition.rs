@@ -5,7 +5,6 @@
 //! again half a minute later; so each partition has its own, whose failures are seen.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -14,7 +13,7 @@ use pulsar::error::ConsumerError;
 use pulsar::message::proto::MessageIdData;
 use pulsar::{Consumer, ConsumerOptions, SubType, TokioExecutor};
 use sale::id::InstallId;
-use sale::order::Batch;
+use sale::order;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -199,8 +198,8 @@ impl Partition {
     /// others.
     fn read(&self, message: &Message<Vec<u8>>) -> Option<Delivery> {
         let id = message.message_id();
-        let batch = match Batch::from_json(&message.payload.data) {
-            Ok(batch) if batch.install == self.install => batch,
+        let carried = match order::Message::from_json(&message.payload.data) {
+            Ok(carried) if carried.install() == self.install => carried,
             refused => {
                 // Never what the message holds: it may name buyers.
                 tracing::error!(
@@ -209,13 +208,13 @@ impl Partition {
                     entry = id.entry_id,
                     bytes = message.payload.data.len(),
                     foreign = refused.is_ok(),
-                    "dropped a message that holds no orders of this install"
+                    "dropped a message that holds nothing of this install"
                 );
                 return None;
             }
         };
         let handle = Handle { partition: self.index, message: id.clone() };
-        Some(Delivery { batch: Arc::new(batch), handle: log::Handle::Pulsar(handle) })
+        Some(Delivery { message: carried, handle: log::Handle::Pulsar(handle) })
     }
 
     async fn set_up_again(&self) -> Option<Receiver> {

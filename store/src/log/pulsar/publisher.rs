@@ -66,6 +66,17 @@ impl Publisher {
     /// Publishes one message, and waits until the broker has it. At the bound it refuses at
     /// once.
     pub(super) async fn publish(&self, payload: Vec<u8>) -> Result<(), LogError> {
+        // In turn, without a key: nothing rests on the order of orders.
+        let turn = self.0.turn.fetch_add(1, Ordering::Relaxed);
+        self.publish_to(turn % self.0.partitions.len(), payload).await
+    }
+
+    /// The same to the partition of this index, which is one of those it was made with.
+    pub(super) async fn publish_to(
+        &self,
+        partition: usize,
+        payload: Vec<u8>,
+    ) -> Result<(), LogError> {
         if payload.len() > LARGEST {
             return Err(LogError::TooLarge { bytes: payload.len(), most: LARGEST });
         }
@@ -75,7 +86,7 @@ impl Publisher {
         // the crate holds any number of messages without a receipt.
         let sent = self.0.tasks.spawn(async move {
             let _room = room;
-            inner.send(payload).await
+            inner.send(&inner.partitions[partition], payload).await
         });
         sent.await.map_err(|end| LogError::Unavailable(end.to_string()))?
     }
@@ -108,10 +119,7 @@ impl Publisher {
 }
 
 impl Inner {
-    async fn send(&self, payload: Vec<u8>) -> Result<(), LogError> {
-        // In turn, without a key: nothing rests on the order of messages.
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let partition = &self.partitions[turn % self.partitions.len()];
+    async fn send(&self, partition: &Partition, payload: Vec<u8>) -> Result<(), LogError> {
         let receipt = {
             let mut state = partition.turn().await?;
             let sent = self.up(partition, &mut state).await?.send_non_blocking(payload).await;

@@ -136,7 +136,7 @@ impl Round {
     pub(crate) async fn warm(gate: &Gate, stock: i64, limit: u64) -> Self {
         let snapshot = snapshot(gate, stock, limit);
         let slot = Slot::first(snapshot.terms.round);
-        assert!(gate.warm(snapshot).await.unwrap());
+        assert!(gate.warm(snapshot, None).await.unwrap());
         Self { gate: gate.clone(), slot, stock }
     }
 

@@ -31,7 +31,7 @@ pub(crate) async fn a_round_that_is_not_loaded_says_so(gate: Gate) {
     is_not_warm(&gate.set_terms(snapshot.terms.clone()).await, slot);
     is_not_warm(&gate.restock(slot, "k", &Restock::new(1).unwrap()).await, slot);
     gate.retire(slot.round).await.unwrap();
-    assert!(gate.warm(snapshot).await.unwrap());
+    assert!(gate.warm(snapshot, None).await.unwrap());
     assert_eq!(round.audit().await.available, 1, "none of those calls had an effect");
     round.granted(&claim).await;
 }
@@ -44,7 +44,7 @@ pub(crate) async fn terms_move_forward_only_and_never_touch_stock(gate: Gate) {
     let hour = |n: u64| now.plus(Duration::from_secs(3600 * n));
     snapshot.terms.window = Window::new(hour(1), hour(2)).unwrap();
     let mut terms = snapshot.terms.clone();
-    assert!(gate.warm(snapshot).await.unwrap());
+    assert!(gate.warm(snapshot, None).await.unwrap());
     let round = Round { gate: gate.clone(), slot, stock: 2 };
     let claim = round.claim("ada", "", 1);
     let once = std::slice::from_ref(&claim);
@@ -127,7 +127,7 @@ pub(crate) async fn warming_never_overwrites_a_live_round(gate: Gate) {
         .collect();
     snapshot.restocks = vec![("k".into(), 7)];
     let stale = snapshot.clone();
-    assert!(gate.warm(snapshot).await.unwrap());
+    assert!(gate.warm(snapshot, None).await.unwrap());
     let figures = round.audit().await;
     assert_eq!((figures.available, figures.sold, figures.undecided), (40, 60, 0));
     let answers = round.grant(&claims).await.answers;
@@ -135,7 +135,7 @@ pub(crate) async fn warming_never_overwrites_a_live_round(gate: Gate) {
     let second = round.grant(&[round.claim("b0", "another", 1)]).await.answers;
     assert!(matches!(&second[0], Answer::LimitReached(held) if held.len() == 1), "{second:?}");
     round.granted(&round.claim("late", "", 1)).await;
-    assert!(!gate.warm(stale).await.unwrap());
+    assert!(!gate.warm(stale, None).await.unwrap());
     assert_eq!(round.audit().await.available, 39);
     let applied = gate.restock(slot, "k", &Restock::new(7).unwrap()).await.unwrap();
     assert_eq!(applied, 7, "the snapshot contained it");
@@ -157,7 +157,7 @@ pub(crate) async fn of_several_warmers_at_once_one_wins(gate: Gate) {
         snapshot.incarnation = u32::try_from(n).unwrap();
         snapshot.tickets = vec![round.verdict(&claim, &state, Move::Confirm)];
         snapshot.restocks = vec![("k".into(), i32::try_from(n).unwrap())];
-        warmers.spawn(async move { (n, claim, gate.warm(snapshot).await.unwrap()) });
+        warmers.spawn(async move { (n, claim, gate.warm(snapshot, None).await.unwrap()) });
     }
     let warmers = warmers.join_all().await;
     let winners: Vec<_> = warmers.iter().filter(|(_, _, won)| *won).collect();
@@ -180,7 +180,7 @@ pub(crate) async fn a_late_snapshot_changes_nothing_while_claims_go_on(gate: Gat
     let snapshot = snapshot(&gate, 200, 1);
     let slot = Slot::first(snapshot.terms.round);
     let round = Round { gate: gate.clone(), slot, stock: 200 };
-    assert!(gate.warm(snapshot.clone()).await.unwrap());
+    assert!(gate.warm(snapshot.clone(), None).await.unwrap());
     let mut tasks = JoinSet::new();
     for worker in 0..2 {
         let round = round.clone();
@@ -192,7 +192,7 @@ pub(crate) async fn a_late_snapshot_changes_nothing_while_claims_go_on(gate: Gat
     }
     tasks.spawn(async move {
         for _ in 0..50 {
-            assert!(!gate.warm(snapshot.clone()).await.unwrap());
+            assert!(!gate.warm(snapshot.clone(), None).await.unwrap());
         }
     });
     tasks.join_all().await;
@@ -214,7 +214,7 @@ pub(crate) async fn a_large_round_is_loaded_whole(gate: Gate) {
     };
     snapshot.tickets = claims.iter().enumerate().map(verdict).collect();
     let expected = snapshot.tickets.clone();
-    assert!(gate.warm(snapshot).await.unwrap());
+    assert!(gate.warm(snapshot, None).await.unwrap());
     round.stock += i64::try_from(TICKETS / 4 * 3).unwrap();
     assert_eq!(round.audit().await.available, 1);
     for part in expected.chunks(1_000) {
@@ -243,13 +243,13 @@ pub(crate) async fn a_retired_round_can_be_loaded_again_and_remembers_nothing(ga
     let round = Round { gate: gate.clone(), slot, stock: 5 };
     let ada = round.claim("ada", "", 1);
     let decided = {
-        assert!(gate.warm(snapshot.clone()).await.unwrap());
+        assert!(gate.warm(snapshot.clone(), None).await.unwrap());
         let batch = round.grant(std::slice::from_ref(&ada)).await.batch.unwrap();
         gate.restock(slot, "k", &Restock::new(3).unwrap()).await.unwrap();
         gate.retire(slot.round).await.unwrap();
         Decided::from(&*batch)
     };
-    assert!(gate.warm(Snapshot { incarnation: 2, ..snapshot }).await.unwrap());
+    assert!(gate.warm(Snapshot { incarnation: 2, ..snapshot }, None).await.unwrap());
     let figures = round.audit().await;
     assert_eq!((figures.available, figures.undecided, figures.sequence), (5, 0, 0));
     assert_eq!(round.read(&ada).await, None);
@@ -269,7 +269,7 @@ pub(crate) async fn what_happens_to_a_round_touches_no_other(gate: Gate) {
         let mut snapshot = snapshot(&gate, 5, 1);
         snapshot.terms.round = sale::id::RoundId(number);
         let slot = Slot::first(snapshot.terms.round);
-        assert!(gate.warm(snapshot).await.unwrap());
+        assert!(gate.warm(snapshot, None).await.unwrap());
         rounds.push(Round { gate: gate.clone(), slot, stock: 5 });
     }
     for round in &rounds {

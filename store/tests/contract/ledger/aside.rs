@@ -4,7 +4,7 @@ use sale::id::TicketId;
 use sale::order::OrderV1;
 use sale::status::{Reason, Status};
 use sale::time::Timestamp;
-use store::ledger::{DeadlineFrom, Ledger, Retry, SetAside};
+use store::ledger::{DeadlineFrom, Ledger, Reached, Retry, SetAside};
 
 use tokio::task::JoinSet;
 
@@ -79,12 +79,13 @@ pub(crate) async fn a_verdict_takes_the_order_back_in(ledger: &Ledger) {
     for order in &orders {
         set_aside(ledger, order, at(10_000)).await;
     }
-    let decided = ledger.decide(&orders[..1], &deadline(), at(11_000)).await.unwrap();
+    let decided =
+        ledger.decide(&orders[..1], &Reached::default(), &deadline(), at(11_000)).await.unwrap();
     assert_eq!(state(&decided[0]).status, Status::Confirmed);
     ledger.reject(&orders[1], Reason::Unprocessable, at(11_000)).await.unwrap();
     assert_eq!(take(ledger, at(15_000)).await, again(&orders[2]));
     set_aside(ledger, &orders[0], at(16_000)).await;
-    ledger.decide(&orders[..1], &deadline(), at(17_000)).await.unwrap();
+    ledger.decide(&orders[..1], &Reached::default(), &deadline(), at(17_000)).await.unwrap();
     assert_eq!(find(ledger, orders[0].ticket).await, None, "also one that stood before");
     audit(ledger, &sale).await;
 }

@@ -5,7 +5,7 @@ use proptest::test_runner::{Config, TestRunner};
 use sale::id::{BuyerId, RoundId, TicketId};
 use sale::order::OrderV1;
 use sale::status::{Reason, Status};
-use store::ledger::{DeadlineFrom, Decision, Ledger, LedgerError};
+use store::ledger::{DeadlineFrom, Decision, Ledger, LedgerError, Reached};
 use tokio::task::JoinSet;
 
 use super::{all_tickets, at, audit, create, crowd, deadline, order, state, statuses};
@@ -17,7 +17,8 @@ const LATE: Status = Status::Rejected(Reason::Deadline);
 pub(crate) async fn the_first_thirty_of_a_hundred_are_confirmed(ledger: &Ledger) {
     let sale = create(ledger, 30, 1).await;
     let orders = crowd(&sale, 100);
-    let decisions = ledger.decide(&orders, &deadline(), at(2_000)).await.unwrap();
+    let decisions =
+        ledger.decide(&orders, &Reached::default(), &deadline(), at(2_000)).await.unwrap();
     for (n, (order, decision)) in orders.iter().zip(&decisions).enumerate() {
         let Decision::Stands { buyer, ticket } = decision else { panic!("{decision:?}") };
         assert_eq!((buyer, ticket.id, &ticket.sale), (&order.buyer, order.ticket, &sale.id));
@@ -35,12 +36,14 @@ pub(crate) async fn a_double_is_answered_once_a_call_and_always_the_same(ledger:
     let sale = create(ledger, 2, 4).await;
     let one = order(&sale, "ada", "a", 2);
     let doubles = [one.clone(), one.clone(), order(&sale, "ada", "b", 2), one.clone()];
-    let first = ledger.decide(&doubles, &deadline(), at(2_000)).await.unwrap();
+    let first = ledger.decide(&doubles, &Reached::default(), &deadline(), at(2_000)).await.unwrap();
     assert_eq!(statuses(&first), [Status::Confirmed, SOLD_OUT]);
-    let again = ledger.decide(&doubles, &deadline(), at(400_000)).await.unwrap();
+    let again =
+        ledger.decide(&doubles, &Reached::default(), &deadline(), at(400_000)).await.unwrap();
     assert_eq!(again, first, "also long after the deadline");
     let reversed = [doubles[2].clone(), doubles[0].clone()];
-    let again = ledger.decide(&reversed, &deadline(), at(3_000)).await.unwrap();
+    let again =
+        ledger.decide(&reversed, &Reached::default(), &deadline(), at(3_000)).await.unwrap();
     assert_eq!(again, [first[1].clone(), first[0].clone()]);
     audit(ledger, &sale).await;
 }
@@ -53,10 +56,13 @@ pub(crate) async fn orders_given_to_several_deciders_stand_once(ledger: &Ledger)
     let mut tasks = JoinSet::new();
     for batch in [orders.clone(), backwards.clone(), orders[100..400].to_vec(), backwards] {
         let ledger = ledger.clone();
-        tasks.spawn(async move { ledger.decide(&batch, &deadline(), at(2_000)).await.unwrap() });
+        tasks.spawn(async move {
+            ledger.decide(&batch, &Reached::default(), &deadline(), at(2_000)).await.unwrap()
+        });
     }
     let mut answers: Vec<Decision> = tasks.join_all().await.into_iter().flatten().collect();
-    answers.extend(ledger.decide(&orders, &deadline(), at(2_000)).await.unwrap());
+    answers
+        .extend(ledger.decide(&orders, &Reached::default(), &deadline(), at(2_000)).await.unwrap());
     let different: HashSet<_> = answers
         .iter()
         .map(|decision| match decision {
@@ -74,7 +80,7 @@ pub(crate) async fn orders_given_to_several_deciders_stand_once(ledger: &Ledger)
 pub(crate) async fn the_limit_counts_units_of_this_call_and_of_earlier_ones(ledger: &Ledger) {
     let sale = create(ledger, 100, 3).await;
     let decide = async |orders: &[OrderV1]| {
-        statuses(&ledger.decide(orders, &deadline(), at(2_000)).await.unwrap())
+        statuses(&ledger.decide(orders, &Reached::default(), &deadline(), at(2_000)).await.unwrap())
     };
     let ada = |request, units| order(&sale, "ada", request, units);
     assert_eq!(decide(&[ada("a", 2)]).await, [Status::Confirmed]);
@@ -88,12 +94,12 @@ pub(crate) async fn an_order_met_after_its_deadline_is_rejected(ledger: &Ledger)
     let granted = 1_000;
     let ada = |request| [order(&sale, "ada", request, 1)];
     let (just, late) = (at(granted + 300_000), at(granted + 300_001));
-    let decided = ledger.decide(&ada("a"), &deadline(), just).await.unwrap();
+    let decided = ledger.decide(&ada("a"), &Reached::default(), &deadline(), just).await.unwrap();
     assert_eq!(statuses(&decided), [Status::Confirmed]);
-    let decided = ledger.decide(&ada("b"), &deadline(), late).await.unwrap();
+    let decided = ledger.decide(&ada("b"), &Reached::default(), &deadline(), late).await.unwrap();
     assert_eq!(statuses(&decided), [LATE]);
     let back = DeadlineFrom { reachable_since: at(200_000) };
-    let decided = ledger.decide(&ada("c"), &back, late).await.unwrap();
+    let decided = ledger.decide(&ada("c"), &Reached::default(), &back, late).await.unwrap();
     assert_eq!(statuses(&decided), [Status::Confirmed], "time out of reach does not count");
     audit(ledger, &sale).await;
 }
@@ -103,11 +109,13 @@ pub(crate) async fn a_ticket_of_another_buyer_is_an_alarm_and_writes_nothing(led
     let ada = order(&sale, "ada", "", 1);
     let mallory = OrderV1 { buyer: BuyerId::new("mallory").unwrap(), ..ada.clone() };
     let both = [ada.clone(), mallory.clone()];
-    let decided = ledger.decide(&both, &deadline(), at(2_000)).await.unwrap();
+    let decided = ledger.decide(&both, &Reached::default(), &deadline(), at(2_000)).await.unwrap();
     assert_eq!(state(&decided[0]).status, Status::Confirmed);
     assert_eq!(decided[1..], [Decision::Foreign(ada.ticket)]);
-    let decided =
-        ledger.decide(std::slice::from_ref(&mallory), &deadline(), at(2_000)).await.unwrap();
+    let decided = ledger
+        .decide(std::slice::from_ref(&mallory), &Reached::default(), &deadline(), at(2_000))
+        .await
+        .unwrap();
     assert_eq!(decided, [Decision::Foreign(ada.ticket)]);
     let rejected = ledger.reject(&mallory, Reason::Unprocessable, at(2_000)).await.unwrap();
     assert_eq!(rejected, Decision::Foreign(ada.ticket));
@@ -122,7 +130,8 @@ pub(crate) async fn an_order_of_an_unknown_round_delays_nobody(ledger: &Ledger) 
     let mut lost = orders[0].clone();
     lost.ticket.0[..4].copy_from_slice(&[0xff; 4]);
     orders.insert(7, lost.clone());
-    let decided = ledger.decide(&orders, &deadline(), at(2_000)).await.unwrap();
+    let decided =
+        ledger.decide(&orders, &Reached::default(), &deadline(), at(2_000)).await.unwrap();
     assert_eq!(decided.len(), 21);
     assert!(
         matches!(&decided[7], Decision::Failed(order, why) if *order == lost && !why.is_empty())
@@ -142,7 +151,8 @@ pub(crate) async fn two_sales_in_one_call_are_counted_apart(ledger: &Ledger) {
     for (first, second) in crowd(&old, 10).into_iter().zip(crowd(&new, 10)) {
         orders.extend([first, second]);
     }
-    let decided = ledger.decide(&orders, &deadline(), at(2_000)).await.unwrap();
+    let decided =
+        ledger.decide(&orders, &Reached::default(), &deadline(), at(2_000)).await.unwrap();
     for (sale, stock) in [(&old, 5), (&new, 3)] {
         let own: Vec<Decision> = decided
             .iter()
@@ -165,7 +175,10 @@ pub(crate) async fn a_rejection_takes_no_units_and_a_verdict_stays(ledger: &Ledg
     assert_eq!((state(&rejected).version, state(&rejected).decided_at), (2, Some(at(2_000))));
     let counts = ledger.counts(sale.round).await.unwrap().unwrap();
     assert_eq!((counts.available, counts.rejected), (10, 1));
-    let decided = ledger.decide(&[ada, bo.clone()], &deadline(), at(3_000)).await.unwrap();
+    let decided = ledger
+        .decide(&[ada, bo.clone()], &Reached::default(), &deadline(), at(3_000))
+        .await
+        .unwrap();
     assert_eq!(decided[0], rejected);
     let kept = ledger.reject(&bo, Reason::Deadline, at(4_000)).await.unwrap();
     assert_eq!(kept, decided[1]);
@@ -176,10 +189,11 @@ pub(crate) async fn a_rejection_takes_no_units_and_a_verdict_stays(ledger: &Ledg
 pub(crate) async fn a_call_of_any_size_is_decided(ledger: &Ledger) {
     let sale = create(ledger, 9_000, 2).await;
     let orders: Vec<OrderV1> = (0..5_000).map(|n| order(&sale, &format!("b{n}"), "", 2)).collect();
-    let decided = ledger.decide(&orders, &deadline(), at(2_000)).await.unwrap();
+    let decided =
+        ledger.decide(&orders, &Reached::default(), &deadline(), at(2_000)).await.unwrap();
     let confirmed = |status: &&Status| **status == Status::Confirmed;
     assert_eq!(statuses(&decided).iter().filter(confirmed).count(), 4_500);
-    assert_eq!(ledger.decide(&[], &deadline(), at(2_000)).await.unwrap(), []);
+    assert_eq!(ledger.decide(&[], &Reached::default(), &deadline(), at(2_000)).await.unwrap(), []);
     let ids: Vec<TicketId> = orders.iter().map(|order| order.ticket).collect();
     assert!(ledger.read(&ids).await.unwrap().iter().all(Option::is_some));
     audit(ledger, &sale).await;
@@ -230,7 +244,9 @@ async fn compare(
                 Status::Confirmed
             });
         }
-        for decision in ledger.decide(&orders, &deadline(), at(2_000)).await.unwrap() {
+        for decision in
+            ledger.decide(&orders, &Reached::default(), &deadline(), at(2_000)).await.unwrap()
+        {
             let Decision::Stands { ticket, .. } = decision else { panic!("{decision:?}") };
             prop_assert_eq!(ticket.state.status, verdicts[&ticket.id]);
         }
@@ -250,7 +266,8 @@ pub(crate) async fn one_poisoned_order_of_five_hundred_fails_alone(
 ) {
     let sale = create(ledger, 500, 1).await;
     let orders = crowd(&sale, 500);
-    let decided = ledger.decide(&orders, &deadline(), at(2_000)).await.unwrap();
+    let decided =
+        ledger.decide(&orders, &Reached::default(), &deadline(), at(2_000)).await.unwrap();
     for (order, decision) in orders.iter().zip(&decided) {
         if order.buyer.as_str() == "buyer-321" {
             let Decision::Failed(failed, why) = decision else { panic!("{decision:?}") };
@@ -260,7 +277,7 @@ pub(crate) async fn one_poisoned_order_of_five_hundred_fails_alone(
         }
     }
     heal().await;
-    let healed = ledger.decide(&orders, &deadline(), at(3_000)).await.unwrap();
+    let healed = ledger.decide(&orders, &Reached::default(), &deadline(), at(3_000)).await.unwrap();
     assert!(healed.iter().all(|decision| state(decision).status == Status::Confirmed));
     audit(ledger, &sale).await;
 }

@@ -3,6 +3,7 @@
 
 pub(crate) mod aside;
 pub(crate) mod decide;
+pub(crate) mod recovering;
 pub(crate) mod restocks;
 pub(crate) mod sales;
 pub(crate) mod tickets;
@@ -17,7 +18,7 @@ use sale::terms::{NewSale, SaleName, Stock, Window};
 use sale::ticket::TicketState;
 use sale::time::Timestamp;
 use sale::units::Units;
-use store::ledger::{Creation, DeadlineFrom, Decision, Ledger, LedgerError, Row, Sale};
+use store::ledger::{Creation, DeadlineFrom, Decision, Ledger, LedgerError, Reached, Row, Sale};
 
 /// Hands every case to the runner of an engine, after what the runner itself wants to be told.
 macro_rules! every_case {
@@ -44,6 +45,20 @@ macro_rules! every_case {
                 a_rejection_takes_no_units_and_a_verdict_stays,
                 a_call_of_any_size_is_decided,
                 any_history_of_calls_ends_as_the_simple_model_says;
+            recovering:
+                a_new_round_is_loaded_once,
+                a_loaded_round_recovers_once_an_incarnation,
+                each_fence_of_the_incarnation_comes_back_once,
+                a_lease_is_one_workers_until_it_ends,
+                of_many_workers_one_gets_the_lease,
+                a_round_is_loaded_from_what_still_stands,
+                a_round_is_loaded_before_a_verdict_or_not_at_all,
+                the_sequence_rises_to_what_decided_batches_carried,
+                what_a_gate_in_order_would_not_grant_moves_the_round,
+                no_other_rejection_moves_the_round,
+                halves_of_a_take_move_the_round_once,
+                a_round_that_is_not_loaded_is_restocked_and_retired,
+                keepers_and_deciders_disturb_nothing_of_each_other;
             restocks:
                 upwards_the_units_are_there_at_once_and_once,
                 downwards_the_units_leave_when_the_gate_has_applied_it,
@@ -177,7 +192,8 @@ pub(crate) async fn holds_everything_when_opened_again(
 ) -> Ledger {
     let sale = create(ledger, 30, 1).await;
     let orders = crowd(&sale, 50);
-    let decided = ledger.decide(&orders[..40], &deadline(), at(2_000)).await.unwrap();
+    let decided =
+        ledger.decide(&orders[..40], &Reached::default(), &deadline(), at(2_000)).await.unwrap();
     ledger.set_aside(&[(orders[45].clone(), "no".into())], at(2_000)).await.unwrap();
     ledger.close().await;
     let late = ledger.probe().await;
@@ -186,7 +202,10 @@ pub(crate) async fn holds_everything_when_opened_again(
     let again = open().await;
     assert_eq!(again.install(), ledger.install());
     assert_eq!(again.sale(&sale.id).await.unwrap(), Some(sale.clone()));
-    assert_eq!(again.decide(&orders[..40], &deadline(), at(9_000)).await.unwrap(), decided);
+    assert_eq!(
+        again.decide(&orders[..40], &Reached::default(), &deadline(), at(9_000)).await.unwrap(),
+        decided
+    );
     assert_eq!(again.aside(None, 9).await.unwrap()[0].order, orders[45]);
     again.probe().await.unwrap();
     audit(&again, &sale).await;

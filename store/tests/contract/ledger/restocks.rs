@@ -1,6 +1,8 @@
 use sale::id::RoundId;
 use sale::terms::Restock;
-use store::ledger::{Ledger, LedgerError, RESTOCKS_A_ROUND, RestockBegun, RestockRow, Sale};
+use store::ledger::{
+    Ledger, LedgerError, RESTOCKS_A_ROUND, Reached, RestockBegun, RestockRow, Sale,
+};
 use tokio::task::JoinSet;
 
 use super::{at, audit, create, crowd, deadline};
@@ -39,7 +41,7 @@ pub(crate) async fn upwards_the_units_are_there_at_once_and_once(ledger: &Ledger
 
 pub(crate) async fn downwards_the_units_leave_when_the_gate_has_applied_it(ledger: &Ledger) {
     let sale = create(ledger, 10, 1).await;
-    ledger.decide(&crowd(&sale, 7), &deadline(), at(2_000)).await.unwrap();
+    ledger.decide(&crowd(&sale, 7), &Reached::default(), &deadline(), at(2_000)).await.unwrap();
     assert_eq!(
         begin(ledger, &sale, "k", -8).await,
         RestockBegun::Stands(row(&sale, "k", -8, None))
@@ -158,7 +160,7 @@ pub(crate) async fn streams_of_orders_and_restocks_conserve_units(ledger: &Ledge
         let (ledger, half) = (ledger.clone(), half.to_vec());
         tasks.spawn(async move {
             for batch in half.chunks(45) {
-                ledger.decide(batch, &deadline(), at(2_000)).await.unwrap();
+                ledger.decide(batch, &Reached::default(), &deadline(), at(2_000)).await.unwrap();
             }
             0
         });

@@ -1,6 +1,6 @@
 use sale::id::{BuyerId, TicketId};
 use sale::status::Status;
-use store::ledger::{Ledger, Row, StatusFilter};
+use store::ledger::{Ledger, Reached, Row, StatusFilter};
 
 use super::{all_tickets, at, audit, create, crowd, deadline, order};
 
@@ -8,7 +8,7 @@ pub(crate) async fn a_read_finds_what_stands_in_the_order_asked(ledger: &Ledger)
     let (sale, other) = (create(ledger, 5, 1).await, create(ledger, 5, 1).await);
     let mut orders = crowd(&sale, 3);
     orders.extend(crowd(&other, 3));
-    ledger.decide(&orders[1..5], &deadline(), at(2_000)).await.unwrap();
+    ledger.decide(&orders[1..5], &Reached::default(), &deadline(), at(2_000)).await.unwrap();
     let ids: Vec<TicketId> = orders.iter().map(|order| order.ticket).collect();
     let found = ledger.read(&ids).await.unwrap();
     let there: Vec<bool> = found.iter().map(Option::is_some).collect();
@@ -26,9 +26,9 @@ pub(crate) async fn pages_hold_each_ticket_of_the_round_once(ledger: &Ledger) {
     let (before, sale, after) =
         (create(ledger, 9, 1).await, create(ledger, 60, 1).await, create(ledger, 9, 1).await);
     let orders = crowd(&sale, 100);
-    ledger.decide(&crowd(&before, 9), &deadline(), at(2_000)).await.unwrap();
-    ledger.decide(&orders, &deadline(), at(2_000)).await.unwrap();
-    ledger.decide(&crowd(&after, 9), &deadline(), at(2_000)).await.unwrap();
+    ledger.decide(&crowd(&before, 9), &Reached::default(), &deadline(), at(2_000)).await.unwrap();
+    ledger.decide(&orders, &Reached::default(), &deadline(), at(2_000)).await.unwrap();
+    ledger.decide(&crowd(&after, 9), &Reached::default(), &deadline(), at(2_000)).await.unwrap();
     let mut expected: Vec<TicketId> = orders.iter().map(|order| order.ticket).collect();
     expected.sort();
     let beyond = [&before, &after].map(|other| order(other, "buyer-0", "", 1).ticket);
@@ -63,7 +63,7 @@ pub(crate) async fn pages_hold_each_ticket_of_the_round_once(ledger: &Ledger) {
 pub(crate) async fn a_snapshot_is_what_was_decided(ledger: &Ledger) {
     let sale = create(ledger, 30, 1).await;
     let orders = crowd(&sale, 50);
-    ledger.decide(&orders, &deadline(), at(2_000)).await.unwrap();
+    ledger.decide(&orders, &Reached::default(), &deadline(), at(2_000)).await.unwrap();
     let snapshot = ledger.snapshot(sale.round).await.unwrap().unwrap();
     assert_eq!((snapshot.terms, snapshot.incarnation), (sale.terms(), 1));
     assert_eq!((snapshot.available, snapshot.tickets.len()), (0, 50));
@@ -78,7 +78,7 @@ pub(crate) async fn a_snapshot_is_one_view_while_orders_are_decided(ledger: &Led
         let (ledger, orders) = (ledger.clone(), crowd(&sale, 1_000));
         async move {
             for batch in orders.chunks(20) {
-                ledger.decide(batch, &deadline(), at(2_000)).await.unwrap();
+                ledger.decide(batch, &Reached::default(), &deadline(), at(2_000)).await.unwrap();
             }
         }
     };
@@ -101,7 +101,7 @@ pub(crate) async fn any_buyer_that_may_exist_is_kept_as_he_is(ledger: &Ledger) {
     let long = "é".repeat(32);
     let names = ["a\0b", "a\0c", "a", "A", "a ", "'; --", "😀", &long, "1", "1.0", "null"];
     let orders = names.map(|name| order(&sale, name, "", 1));
-    ledger.decide(&orders, &deadline(), at(2_000)).await.unwrap();
+    ledger.decide(&orders, &Reached::default(), &deadline(), at(2_000)).await.unwrap();
     let rows = all_tickets(ledger, &sale).await;
     let mut found: Vec<&str> = rows.iter().map(|row| row.buyer.as_str()).collect();
     let mut expected = names.to_vec();
@@ -110,7 +110,7 @@ pub(crate) async fn any_buyer_that_may_exist_is_kept_as_he_is(ledger: &Ledger) {
     assert_eq!(found, expected);
     assert!(rows.iter().all(|row| row.ticket.state.status == Status::Confirmed));
     let again = names.map(|name| order(&sale, name, "again", 1));
-    ledger.decide(&again, &deadline(), at(2_000)).await.unwrap();
+    ledger.decide(&again, &Reached::default(), &deadline(), at(2_000)).await.unwrap();
     assert_eq!(ledger.counts(sale.round).await.unwrap().unwrap().rejected, names.len() as u64);
     assert!(BuyerId::new(&"x".repeat(65)).is_err());
     audit(ledger, &sale).await;

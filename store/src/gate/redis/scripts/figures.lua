@@ -10,7 +10,6 @@
 --        orders     in the outbox
 --        units      of those orders
 --        oldest     when the oldest of those orders was granted; nil if there is none
---        sequence   of the last write
 
 local refused = refusal()
 if refused then
@@ -18,7 +17,7 @@ if refused then
 end
 
 local answer = reply('terms', redis.call('HGET', TERMS, 'json'))
-for _, name in ipairs({ 'available', 'held', 'sold', 'orders', 'units', 'sequence' }) do
+for _, name in ipairs({ 'available', 'held', 'sold', 'orders', 'units' }) do
   answer[#answer + 1] = name
   answer[#answer + 1] = redis.call('HGET', STOCK, name)
 end

@@ -9,23 +9,21 @@
 --        step      milliseconds after which the batch is overdue first
 --        batch     the id of what is granted
 --        claim...  ticket (16 bytes), units (1), the buyer's length (1), the buyer
--- Reply  answers      one a claim, in their order:
---                     granted | standing <entry> | units_differ <entry> | upcoming | closed
---                     | limit_reached <record> | sold_out | too_few_left <n> | outbox_full
---        sequence     of this write; only if something was granted
---        incarnation  of the round; only if something was granted
+-- Reply  answers  one a claim, in their order:
+--                 granted | standing <entry> | units_differ <entry> | upcoming | closed
+--                 | limit_reached <record> | sold_out | too_few_left <n> | outbox_full
 
-local refused = refusal()
+local refused = refusal('unless trusted')
 if refused then
   return reply('refused', refused)
 end
 
-local tickets, room, step, batch = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
-local BEFORE_CLAIMS = 7
+local tickets, room, step, batch = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9]
+local BEFORE_CLAIMS = 9
 
-local terms = redis.call('HMGET', TERMS, 'opens_at', 'closes_at', 'limit', 'closed', 'incarnation')
+local terms = redis.call('HMGET', TERMS, 'opens_at', 'closes_at', 'limit', 'closed')
 local stock = redis.call('HMGET', STOCK, 'available', 'orders')
-local limit, incarnation = tonumber(terms[3]), terms[5]
+local limit = tonumber(terms[3])
 local available, undecided = tonumber(stock[1]), tonumber(stock[2])
 
 local phase = 'open'
@@ -91,10 +89,10 @@ move('available', -taken)
 move('held', taken)
 move('orders', #orders)
 move('units', taken)
-local sequence = next_sequence()
+count_up()
 write_records(records, key_of, changed)
 redis.call('XADD', OUTBOX, string.format('%.0f-0', sequence), 'batch', batch, 'sequence', sequence,
   'granted_at', now, 'incarnation', incarnation, 'count', #orders, 'units', taken,
   'orders', table.concat(orders))
 redis.call('ZADD', DUE, now + step, sequence)
-return reply('answers', answers, 'sequence', sequence, 'incarnation', incarnation)
+return reply('answers', answers)

@@ -6,14 +6,14 @@
 --        buyer...
 -- Reply  records  one a buyer, in their order; empty where there is none
 
-local refused = refusal()
+local refused = refusal('unless trusted')
 if refused then
   return reply('refused', refused)
 end
 
 local buyers = {}
-for n = 4, #ARGV do
-  buyers[n - 3] = ARGV[n]
+for n = 6, #ARGV do
+  buyers[n - 5] = ARGV[n]
 end
 local records, answers = read_records(buyers), {}
 for n, buyer in ipairs(buyers) do

@@ -14,7 +14,7 @@ if refused then
   return reply('refused', refused)
 end
 
-local most, first, longest = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
+local most, first, longest = ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8])
 
 local function step_after(granted_at)
   local age, step = now - granted_at, first
@@ -25,13 +25,17 @@ local function step_after(granted_at)
 end
 
 local batches, stamps = {}, {}
-for n, sequence in ipairs(redis.call('ZRANGEBYSCORE', DUE, '-inf', now, 'LIMIT', 0, most)) do
-  local id = sequence .. '-0'
-  local fields = redis.call('XRANGE', OUTBOX, id, id)[1][2]
-  local entry = by_name(fields)
-  batches[n] = fields
-  stamps[2 * n - 1] = now + step_after(entry.granted_at)
-  stamps[2 * n] = sequence
+for _, due in ipairs(redis.call('ZRANGEBYSCORE', DUE, '-inf', now, 'LIMIT', 0, most)) do
+  local id = due .. '-0'
+  local found = redis.call('XRANGE', OUTBOX, id, id)[1]
+  if found then
+    batches[#batches + 1] = found[2]
+    stamps[#stamps + 1] = now + step_after(by_name(found[2]).granted_at)
+    stamps[#stamps + 1] = due
+  else
+    -- Nothing is due where nothing is.
+    redis.call('ZREM', DUE, due)
+  end
 end
 for from = 1, #stamps, ARGUMENTS do
   redis.call('ZADD', DUE, unpack(stamps, from, math.min(from + ARGUMENTS - 1, #stamps)))

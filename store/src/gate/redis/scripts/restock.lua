@@ -7,12 +7,12 @@
 --        change  units
 -- Reply  applied  units, by this call or by an earlier one with this key
 
-local refused = refusal()
+local refused = refusal('unless trusted')
 if refused then
   return reply('refused', refused)
 end
 
-local key, change = ARGV[4], tonumber(ARGV[5])
+local key, change = ARGV[6], tonumber(ARGV[7])
 local before = redis.call('HGET', RESTOCKS, key)
 if before then
   return reply('applied', before)
@@ -21,5 +21,5 @@ local available = tonumber(redis.call('HGET', STOCK, 'available'))
 local applied = math.max(change, 0 - math.max(available, 0))
 redis.call('HSET', RESTOCKS, key, applied)
 move('available', applied)
-next_sequence()
+count_up()
 return reply('applied', applied)

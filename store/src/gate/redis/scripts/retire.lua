@@ -13,6 +13,6 @@ end
 
 redis.call('HSET', TERMS, 'retired', 1)
 for _, key in ipairs(KEYS) do
-  redis.call('PEXPIRE', key, ARGV[4])
+  redis.call('PEXPIRE', key, ARGV[6])
 end
 return reply('retired', 'yes')

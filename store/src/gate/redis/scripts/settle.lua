@@ -17,8 +17,8 @@ if refused then
   return reply('refused', refused)
 end
 
-local BEFORE = 4
-local settlements = tonumber(ARGV[4])
+local BEFORE = 6
+local settlements = tonumber(ARGV[6])
 
 local buyers = {}
 for n = 1, settlements do
@@ -82,5 +82,5 @@ move('held', held)
 move('sold', sold)
 move('orders', -orders)
 move('units', -units)
-next_sequence()
+count_up()
 return reply('settled', 'yes')

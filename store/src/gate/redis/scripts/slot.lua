@@ -4,11 +4,16 @@
 -- ARGV   install  the caller's; what another install has warmed is not touched
 --        parts    that the caller takes the records to be divided into; empty if he needs none
 --        places   two bytes a buyer: which of the records among KEYS is his part, from 0
+--        incarnation, sequence
+--                 the highest that the caller has seen of the slot; 0 if he has seen none
 --        ...      what the script names itself
 -- Reply  name, value, name, value, ...: always `now`, the clock that decided, in milliseconds;
---        then `refused` with one of
+--        where there is such a round, its `incarnation`, the `sequence` of its last write, and
+--        whether it is `frozen`: 1, or nil; then `refused` with one of
 --          not_warm       there is no such round, or it is retired
 --          other_install  the round is another install's
+--          recovering     it is frozen, or behind what the caller has seen: it has lost writes;
+--                         said only by the scripts that grant, change the stock or read
 --          parts <n>      the records are divided into n parts
 --        and nothing was changed, or what the script names itself.
 --
@@ -19,6 +24,7 @@
 local TERMS, STOCK, RESTOCKS, OUTBOX, DUE = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local FIRST_RECORDS = 6
 local INSTALL, PARTS, PLACES = ARGV[1], ARGV[2], ARGV[3]
+local SEEN_INCARNATION, SEEN_SEQUENCE = tonumber(ARGV[4]), tonumber(ARGV[5])
 local ENTRY, VERSION, UNITS, HELD, SOLD = 36, 16, 20, 21, 22
 -- Lua has room for some 8,000 arguments of one call.
 local ARGUMENTS = 4000
@@ -27,8 +33,14 @@ local byte, sub = string.byte, string.sub
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
+-- How the round stands, once `refusal` has found one.
+local incarnation, sequence, frozen
+
 local function reply(...)
-  return { 'now', now, ... }
+  if not sequence then
+    return { 'now', now, ... }
+  end
+  return { 'now', now, 'incarnation', incarnation, 'sequence', sequence, 'frozen', frozen, ... }
 end
 
 -- Moves a count of the stock, by steps only.
@@ -38,20 +50,27 @@ local function move(name, by)
   end
 end
 
--- Counts a write, and answers its number.
-local function next_sequence()
-  return redis.call('HINCRBY', STOCK, 'sequence', 1)
+-- Counts a write.
+local function count_up()
+  sequence = redis.call('HINCRBY', STOCK, 'sequence', 1)
 end
 
--- Why the slot cannot be worked on; nil if it can.
-local function refusal()
-  local terms = redis.call('HMGET', TERMS, 'install', 'retired', 'parts')
+-- Why the slot cannot be worked on; nil if it can. Told so, also that it has lost writes.
+local function refusal(unless_trusted)
+  local terms = redis.call('HMGET', TERMS, 'install', 'retired', 'parts', 'incarnation', 'frozen')
+  local last = redis.call('HGET', STOCK, 'sequence')
   if not terms[1] then
     return 'not_warm'
   elseif terms[1] ~= INSTALL then
     return 'other_install'
-  elseif terms[2] or redis.call('EXISTS', STOCK) == 0 then
+  elseif terms[2] or not last then
     return 'not_warm'
+  end
+  incarnation, sequence, frozen = tonumber(terms[4]), tonumber(last), terms[5]
+  local behind = incarnation < SEEN_INCARNATION
+    or incarnation == SEEN_INCARNATION and sequence < SEEN_SEQUENCE
+  if unless_trusted and (frozen or behind) then
+    return 'recovering'
   elseif PARTS ~= '' and PARTS ~= terms[3] then
     return 'parts ' .. terms[3]
   end

@@ -10,8 +10,8 @@
 local refused = refusal()
 if refused then
   return reply('refused', refused)
-elseif tonumber(ARGV[4]) <= tonumber(redis.call('HGET', TERMS, 'version')) then
+elseif tonumber(ARGV[6]) <= tonumber(redis.call('HGET', TERMS, 'version')) then
   return reply('replaced', 'no')
 end
-redis.call('HSET', TERMS, unpack(ARGV, 5))
+redis.call('HSET', TERMS, unpack(ARGV, 7))
 return reply('replaced', 'yes')

@@ -1,0 +1,18 @@
+#!lua flags=allow-oom
+-- Ends what a round grants, to everybody, and makes its whole outbox due at once. Only the first
+-- call does: later ones leave the outbox as it is.
+--
+-- KEYS   as slot.lua says; no records
+-- ARGV   as slot.lua says, then
+--        incarnation  that is meant; a round of a later one stays as it is
+-- Reply  as slot.lua says
+
+local refused = refusal()
+if refused then
+  return reply('refused', refused)
+elseif not frozen and incarnation <= tonumber(ARGV[6]) then
+  redis.call('HSET', TERMS, 'frozen', 1)
+  redis.call('ZUNIONSTORE', DUE, 1, DUE, 'WEIGHTS', 0)
+  frozen = 1
+end
+return reply()
