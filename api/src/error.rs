@@ -1,7 +1,5 @@
 //! Everything that this crate refuses, and what HTTP says of it, in one table.
 
-use std::time::Duration;
-
 use axum::response::{IntoResponse, Response};
 use edge::buyer::BadJwt;
 use edge::problem::{Kind, Problem};
@@ -123,9 +121,6 @@ impl From<Refusal> for Problem {
     }
 }
 
-/// A rebuild takes some seconds; a crowd that asks sooner gains nothing.
-const REBUILT_AFTER: Duration = Duration::from_secs(2);
-
 // What an engine says of itself is for the operator; callers learn what to do.
 
 fn of_gate(error: &GateError) -> Problem {
@@ -133,8 +128,7 @@ fn of_gate(error: &GateError) -> Problem {
         GateError::NotWarm(_) | GateError::Recovering(_) => Problem::new(
             Kind::Recovering,
             "the sale is being loaded, or put in order; nothing was granted, ask again",
-        )
-        .retry_after(REBUILT_AFTER),
+        ),
         GateError::Unavailable(_) => {
             Problem::new(Kind::Unavailable, "no claims are granted at present; ask again")
         }

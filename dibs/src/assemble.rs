@@ -64,6 +64,7 @@ pub async fn start(config: &Config, roles: Roles) -> anyhow::Result<Running> {
     };
     let seams = ground.open(config, &patience).await?;
     let secrets = keys::secrets(config, ground.folder())?;
+    keys::admit(&seams.ledger, &secrets.key, false).await?;
     let admin = roles.has(Role::Api).then(|| keys::admin(config, ground.folder())).transpose()?;
     let (admin, admin_key) = admin.map(|Found { key, kept }| (key, kept)).unzip();
     let demo = find_demo(config, &seams).await?;

@@ -10,6 +10,7 @@ use edge::origins::Origins;
 use edge::secrets::{AdminKey, Secrets};
 use sale::id::InstallId;
 use sale::token::TokenKeys;
+use store::ledger::Ledger;
 
 use crate::config::Config;
 use crate::data::{DataFolder, Kept};
@@ -32,6 +33,25 @@ pub(crate) fn secrets(
     let (text, path) = folder.secret(Kept::Secret)?;
     let key = Secrets::parse(&text).with_context(|| path.display().to_string())?;
     Ok(Found { key, kept: Some(path) })
+}
+
+/// Sees that tokens of this install open with these secrets: those of another one would make
+/// every ticket of a buyer "not found". Any are taken `anew` where an operator wants it so.
+pub(crate) async fn admit(ledger: &Ledger, secrets: &Secrets, anew: bool) -> anyhow::Result<()> {
+    let keys = tokens(ledger.install(), secrets).ids();
+    if ledger.admit_keys(&keys, anew).await.context("cannot check the secret")? {
+        return Ok(());
+    }
+    anyhow::bail!(
+        "this secret has sealed no token of this install, so that buyers would not find their \
+         tickets: set DIBS_SECRET to the text that the other processes have (to change it, put the \
+         new text in front of the old one, separated by a comma). If the old one is lost, \
+         `dibs migrate --new-secret` accepts this one"
+    )
+}
+
+fn tokens(install: InstallId, secrets: &Secrets) -> TokenKeys {
+    TokenKeys::new(install, secrets.sealing(), secrets.retired())
 }
 
 /// What opens the admin API.
@@ -71,7 +91,7 @@ impl Keys {
             guests,
         )?;
         Ok(Self {
-            tokens: Arc::new(TokenKeys::new(install, secrets.sealing(), secrets.retired())),
+            tokens: Arc::new(tokens(install, secrets)),
             buyers: Arc::new(buyers),
             guests: guests.map(|secrets| Arc::new(GuestKeys::new(secrets))),
             origins: Arc::new(Origins::new(config.serving.origins.clone())),

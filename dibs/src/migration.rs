@@ -11,11 +11,14 @@ use crate::config::engines::{Choice, Mix, Servers};
 use crate::data::DataFolder;
 use crate::demo;
 use crate::engines::{self, Patience, Seam};
+use crate::keys;
 
-/// Does it, and tells a line for each engine. Where gate and log are servers, it also makes the
-/// demo sale, if one is wanted and there is no sale at all.
+/// Does it, and tells a line for each engine. A secret that it is given is checked, or accepted
+/// as a `new_secret`. Where gate and log are servers, it also makes the demo sale, if one is
+/// wanted and there is no sale at all.
 pub(crate) async fn run(
     config: &Config,
+    new_secret: bool,
     mut tell: impl FnMut(&str) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let patience = Patience { within: config.engines.start_within, in_vain: &|_, _| {} };
@@ -25,29 +28,35 @@ pub(crate) async fn run(
             match ledger {
                 Choice::Local => {
                     let folder = DataFolder::open(&config.storage.data)?;
-                    engines::sqlite(&folder).await?.close().await;
+                    let ledger = engines::sqlite(&folder).await?;
                     tell(&up_to_date(Seam::Ledger, &folder.ledger()?.display()))?;
+                    admit(config, Some(&folder), &ledger, new_secret).await?;
+                    ledger.close().await;
                 }
                 Choice::At(address) => {
-                    ledger_of(address, ca, &patience).await?.close().await;
+                    let ledger = ledger_of(address, ca, &patience).await?;
                     tell(&up_to_date(Seam::Ledger, address))?;
+                    admit(config, None, &ledger, new_secret).await?;
+                    ledger.close().await;
                 }
             }
             tell("the gate and the log are local: a start brings them up to date")
         }
-        Mix::Remote(servers) => remote(config, servers, &patience, tell).await,
+        Mix::Remote(servers) => remote(config, servers, new_secret, &patience, tell).await,
     }
 }
 
 async fn remote(
     config: &Config,
     servers: &Servers,
+    new_secret: bool,
     patience: &Patience<'_>,
     mut tell: impl FnMut(&str) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let ca = config.engines.ca.as_deref();
     let ledger = ledger_of(&servers.ledger, ca, patience).await?;
     tell(&up_to_date(Seam::Ledger, &servers.ledger))?;
+    admit(config, None, &ledger, new_secret).await?;
 
     let install = ledger.install();
     let migrate = || pulsar::migrate(&servers.log, &servers.log_admin, ca, install);
@@ -67,6 +76,20 @@ async fn remote(
     }
     gate.close().await;
     ledger.close().await;
+    Ok(())
+}
+
+/// Where the roles are given their secret by somebody else, there is none to check here.
+async fn admit(
+    config: &Config,
+    folder: Option<&DataFolder>,
+    ledger: &Ledger,
+    new_secret: bool,
+) -> anyhow::Result<()> {
+    if folder.is_some() || new_secret || config.keys.secret.is_some() {
+        let secrets = keys::secrets(config, folder)?;
+        keys::admit(ledger, &secrets.key, new_secret).await?;
+    }
     Ok(())
 }
 

@@ -8,7 +8,9 @@
 //!   cannot: api without the gate, push without both gate and ledger, worker without any of
 //!   the three. A process is ready if its api and push are not `failed`, and its worker where
 //!   that runs alone; before that every role must have done its work once. While a start
-//!   waits for an engine, `engines` says for which.
+//!   waits for an engine, `engines` says for which. `recovering` names the rounds that grant
+//!   nothing until their gate is rebuilt, as far as api and worker know; that makes no process
+//!   less ready.
 //! - `/metrics` is for Prometheus.
 
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! Whether this process does its work: each engine and each role tries its real path.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -39,6 +39,9 @@ pub(crate) struct Report {
     phase: Phase,
     engines: BTreeMap<Seam, Part>,
     roles: BTreeMap<&'static str, Part>,
+    /// Rounds that grant nothing until their gate is rebuilt, as far as api and worker know;
+    /// of many, the first.
+    recovering: Vec<u32>,
 }
 
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -63,6 +66,9 @@ enum State {
     Degraded,
     Failed,
 }
+
+/// The most recovering rounds that are told.
+const RECOVERING: usize = 100;
 
 /// How long one part may take to tell.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -121,7 +127,7 @@ impl Readiness {
     }
 
     fn judge(&self, engines: BTreeMap<Seam, Part>, answers: Answers) -> Report {
-        let Answers { api, push, worker } = answers;
+        let Answers { api, push, worker, recovering } = answers;
         if [&api, &push, &worker].into_iter().flatten().all(Result::is_ok) {
             self.proven.store(true, Ordering::Relaxed);
         }
@@ -145,13 +151,13 @@ impl Readiness {
         ];
         let roles = parts.into_iter().filter_map(|(name, part)| Some((name, part?))).collect();
         let phase = if proven { Phase::Serving } else { Phase::Starting };
-        Report { ready, phase, engines, roles }
+        Report { ready, phase, engines, roles, recovering }
     }
 }
 
 impl Report {
     fn none(phase: Phase, engines: BTreeMap<Seam, Part>) -> Self {
-        Self { ready: false, phase, engines, roles: BTreeMap::new() }
+        Self { ready: false, phase, engines, roles: BTreeMap::new(), recovering: Vec::new() }
     }
 }
 
@@ -160,6 +166,7 @@ struct Answers {
     api: Option<Result<(), String>>,
     push: Option<Result<(), String>>,
     worker: Option<Result<(), String>>,
+    recovering: Vec<u32>,
 }
 
 impl Answers {
@@ -178,7 +185,13 @@ impl Answers {
             }
         };
         let (push, worker) = tokio::join!(push, worker);
-        Self { api, push, worker }
+        let rounds = [
+            crew.api.as_ref().map(api::Api::recovering),
+            crew.worker.as_ref().map(worker::Worker::recovering),
+        ];
+        let rounds: BTreeSet<_> = rounds.into_iter().flatten().flatten().collect();
+        let recovering = rounds.into_iter().map(|round| round.0).take(RECOVERING).collect();
+        Self { api, push, worker, recovering }
     }
 }
 
@@ -263,8 +276,12 @@ mod tests {
     #[tokio::test]
     async fn before_the_roles_have_started_and_once_it_drains_nothing_is_ready() {
         let readiness = Readiness::default();
-        let starting = json!({ "ready": false, "phase": "starting", "engines": {}, "roles": {} });
-        assert_eq!(told(&readiness.report().await), starting);
+        let nothing = |phase: &str| {
+            json!({
+                "ready": false, "phase": phase, "engines": {}, "roles": {}, "recovering": [],
+            })
+        };
+        assert_eq!(told(&readiness.report().await), nothing("starting"));
         readiness.awaits(Seam::Ledger, "nobody answers");
         let awaited = json!({ "ledger": { "state": "failed", "detail": "nobody answers" } });
         assert_eq!(told(&readiness.report().await)["engines"], awaited);
@@ -272,13 +289,12 @@ mod tests {
         let awaited = json!({ "gate": { "state": "failed", "detail": "nobody answers" } });
         assert_eq!(told(&readiness.report().await)["engines"], awaited, "the ledger is there");
         readiness.drain();
-        let draining = json!({ "ready": false, "phase": "draining", "engines": {}, "roles": {} });
-        assert_eq!(told(&readiness.report().await), draining);
+        assert_eq!(told(&readiness.report().await), nothing("draining"));
     }
 
     #[test]
     fn each_engine_that_is_missing_is_named_and_a_role_that_works_without_it_is_degraded() {
-        let answers = Answers { api: Some(Ok(())), push: None, worker: None };
+        let answers = Answers { api: Some(Ok(())), push: None, worker: None, recovering: vec![7] };
         let report = Readiness::default().judge(engines(&[Seam::Log, Seam::Ledger]), answers);
         let expected = json!({
             "ready": true,
@@ -289,14 +305,20 @@ mod tests {
                 "ledger": { "state": "failed", "detail": "it is away" },
             },
             "roles": { "api": { "state": "degraded", "detail": "without the log and the ledger" } },
+            "recovering": [7],
         });
         assert_eq!(told(&report), expected);
     }
 
     #[test]
     fn beside_others_the_worker_may_be_away_and_alone_it_may_not() {
-        let beside = || Answers { api: Some(Ok(())), push: Some(Ok(())), worker: away() };
-        let alone = || Answers { api: None, push: None, worker: away() };
+        let beside = || Answers {
+            api: Some(Ok(())),
+            push: Some(Ok(())),
+            worker: away(),
+            recovering: vec![],
+        };
+        let alone = || Answers { api: None, push: None, worker: away(), recovering: vec![] };
         let well = |answers: Answers| Answers { worker: Some(Ok(())), ..answers };
         for (answers, ready, state) in
             [(beside as fn() -> Answers, true, "degraded"), (alone, false, "failed")]

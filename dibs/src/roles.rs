@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::config::engines::Mix;
 
 /// What a process can do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Role {
     /// Answers claims, sales, the admin API and the pages.
     Api,

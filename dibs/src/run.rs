@@ -41,12 +41,20 @@ pub fn main() -> ExitCode {
         Some(Command::Api) => return serve(&config, Roles::Only(Role::Api)),
         Some(Command::Worker) => return serve(&config, Roles::Only(Role::Worker)),
         Some(Command::Push) => return serve(&config, Roles::Only(Role::Push)),
-        Some(Command::Migrate) => migrate(&config),
+        Some(Command::Migrate { new_secret }) => migrate(&config, new_secret),
         Some(Command::Health { ready }) => cli::health::run(config.serving.ops_listen, ready),
         Some(Command::Config { action: None }) => tell(config.listing().trim_end()),
-        Some(Command::Config { action: Some(ConfigCommand::Check) }) => check(&config),
+        Some(Command::Config { action: Some(ConfigCommand::Check { role }) }) => {
+            let roles = role.map_or(Roles::Every, Roles::Only);
+            match roles.refusal(&config) {
+                Some(refusal) => return complain(&refusal, WRONG),
+                None => check(&config),
+            }
+        }
         Some(Command::Sale { server, action }) => Admin::new(&config, server.url.as_deref())
             .and_then(|admin| cli::sales::run(&admin, action, server.json)),
+        Some(Command::Report { server }) => Admin::new(&config, server.url.as_deref())
+            .and_then(|admin| cli::report::run(&admin, server.json)),
         Some(Command::Parked { server, action }) => Admin::new(&config, server.url.as_deref())
             .and_then(|admin| cli::parked::run(&admin, action, server.json)),
     };
@@ -84,7 +92,7 @@ fn reader_has_left(error: &anyhow::Error) -> bool {
 }
 
 fn check(config: &Config) -> anyhow::Result<()> {
-    for warning in config.warnings().into_iter().chain(Roles::Every.refusal(config)) {
+    for warning in config.warnings() {
         tell(&format!("warning: {warning}"))?;
     }
     tell("the configuration is right")
@@ -97,9 +105,9 @@ fn runtime() -> anyhow::Result<Runtime> {
         .context("cannot start the threads that do the work")
 }
 
-fn migrate(config: &Config) -> anyhow::Result<()> {
+fn migrate(config: &Config, new_secret: bool) -> anyhow::Result<()> {
     telemetry::log(&config.logs);
-    runtime()?.block_on(migration::run(config, tell))
+    runtime()?.block_on(migration::run(config, new_secret, tell))
 }
 
 /// For the connections to engines; once a process.

@@ -1,16 +1,23 @@
 //! What the configuration means for each part.
 
+use std::time::Duration;
+
 use edge::serve::Limits;
 use store::gate::Bounds;
 
 use crate::config::Config;
 use crate::running::{Steps, steps};
 
+/// How long idle connections outlive the stop at most: longer than door.conf keeps its own.
+const IDLE_AT_STOP: Duration = Duration::from_secs(2);
+
 /// The bounds of the server for buyers.
 pub(crate) fn connections(config: &Config) -> Limits {
+    let Steps { connections, .. } = steps(config.serving.drain_within);
     Limits {
         connections: config.serving.connections,
         header_timeout: config.serving.header_within,
+        idle_at_stop: IDLE_AT_STOP.min(connections / 2),
         ..Limits::default()
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Request, Response};
+use axum::http::{HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -42,6 +42,9 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// How long a peer may take nothing of what is sent to it.
     pub write_timeout: Duration,
+    /// How long idle connections are kept after the stop. A proxy that is about to use one of its
+    /// pool cannot ask again elsewhere; it should close its own idle ones in less time.
+    pub idle_at_stop: Duration,
 }
 
 impl Default for Limits {
@@ -52,6 +55,7 @@ impl Default for Limits {
             header_bytes: 16 * 1024,
             idle_timeout: Duration::from_secs(75),
             write_timeout: Duration::from_secs(30),
+            idle_at_stop: Duration::ZERO,
         }
     }
 }
@@ -99,37 +103,78 @@ pub fn listen(reserved: TcpSocket) -> io::Result<TcpListener> {
 }
 
 /// Serves `router` until `stop` fires and all plain HTTP connections have done what they had in
-/// hand. Idle ones are closed at `stop`; upgraded sockets are not waited for.
+/// hand. From `stop` on each answer closes its connection, and idle ones are closed after
+/// [`Limits::idle_at_stop`]; upgraded sockets are not waited for.
 ///
 /// A client that shuts down its sending half is taken as gone: it is the only sign that TCP gives
 /// of a closed page, and whatever is held for it ends.
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
-    let places = Arc::new(Semaphore::new(limits.connections));
-    let refusals = Arc::new(Semaphore::new(REFUSALS));
-    let tasks = TaskTracker::new();
-    while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+    let entrance = Entrance {
+        places: Arc::new(Semaphore::new(limits.connections)),
+        refusals: Arc::new(Semaphore::new(REFUSALS)),
+        tasks: TaskTracker::new(),
+        router,
+        limits,
+        stop,
+    };
+    while let Some(accepted) = entrance.stop.run_until_cancelled(listener.accept()).await {
+        match accepted {
+            Ok((stream, _)) => entrance.admit(stream),
             Err(error) => {
                 warn!(%error, "cannot accept a connection; trying again");
-                let _ = stop.run_until_cancelled(tokio::time::sleep(ACCEPT_PAUSE)).await;
-                continue;
+                let pause = tokio::time::sleep(ACCEPT_PAUSE);
+                let _ = entrance.stop.run_until_cancelled(pause).await;
             }
-        };
-        if let Ok(permit) = Arc::clone(&places).try_acquire_owned() {
-            let counted = observe::Connection::opened();
-            let permit = Permit(Arc::new(Place { _taken: permit, _counted: counted }));
-            tasks.spawn(connection(stream, router.clone(), limits.clone(), permit, stop.clone()));
-            continue;
-        }
-        observe::refused();
-        if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
-            tasks.spawn(refuse(stream, permit));
         }
     }
-    drop(listener);
-    tasks.close();
-    tasks.wait().await;
+    if let Err(error) = entrance.admit_last(listener) {
+        debug!(%error, "connections that were not accepted yet are refused");
+    }
+    entrance.tasks.close();
+    entrance.tasks.wait().await;
+}
+
+/// Where connections come in.
+struct Entrance {
+    places: Arc<Semaphore>,
+    refusals: Arc<Semaphore>,
+    tasks: TaskTracker,
+    router: Router,
+    limits: Limits,
+    stop: CancellationToken,
+}
+
+impl Entrance {
+    fn admit(&self, stream: TcpStream) {
+        if let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
+            let counted = observe::Connection::opened();
+            let permit = Permit(Arc::new(Place { _taken: permit, _counted: counted }));
+            let (router, limits) = (self.router.clone(), self.limits.clone());
+            self.tasks.spawn(connection(stream, router, limits, permit, self.stop.clone()));
+            return;
+        }
+        observe::refused();
+        if let Ok(permit) = Arc::clone(&self.refusals).try_acquire_owned() {
+            self.tasks.spawn(refuse(stream, permit));
+        }
+    }
+
+    /// Closes the listener. What the system has completed by then may carry a request already,
+    /// and would be reset with it.
+    fn admit_last(&self, listener: TcpListener) -> io::Result<()> {
+        let listener = listener.into_std()?;
+        for _ in 0..BACKLOG {
+            match listener.accept() {
+                Ok((stream, _)) => {
+                    stream.set_nonblocking(true)?;
+                    self.admit(TcpStream::from_std(stream)?);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
 }
 
 async fn connection(
@@ -145,8 +190,9 @@ async fn connection(
     }
     let phase = Arc::new(Phase::default());
     let io = TokioIo::new(Socket::new(stream, Arc::clone(&phase), limits.write_timeout));
+    let stopped = stop.clone();
     let service = service_fn(move |request: Request<Incoming>| {
-        answer(router.clone(), permit.clone(), request)
+        answer(router.clone(), permit.clone(), stopped.clone(), request)
     });
     let mut serving = http1::Builder::new()
         .timer(HeadTimer::new(phase, &limits))
@@ -157,10 +203,13 @@ async fn connection(
         .with_upgrades();
     let ended = match stop.run_until_cancelled(&mut serving).await {
         Some(ended) => ended,
-        None => {
-            Pin::new(&mut serving).graceful_shutdown();
-            (&mut serving).await
-        }
+        None => match tokio::time::timeout(limits.idle_at_stop, &mut serving).await {
+            Ok(ended) => ended,
+            Err(_) => {
+                Pin::new(&mut serving).graceful_shutdown();
+                (&mut serving).await
+            }
+        },
     };
     if let Err(error) = ended {
         debug!(%error, "the connection ended early");
@@ -173,11 +222,18 @@ async fn connection(
 async fn answer(
     router: Router,
     permit: Permit,
+    stop: CancellationToken,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
     let mut request = request.map(Body::new);
     request.extensions_mut().insert(permit);
-    router.oneshot(request).await
+    let mut response = router.oneshot(request).await?;
+    if stop.is_cancelled() {
+        // One that is upgraded says so here.
+        let connection = response.headers_mut().entry(header::CONNECTION);
+        connection.or_insert(HeaderValue::from_static("close"));
+    }
+    Ok(response)
 }
 
 async fn refuse(mut stream: TcpStream, _permit: OwnedSemaphorePermit) {

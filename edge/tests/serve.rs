@@ -362,6 +362,36 @@ async fn at_stop_work_in_hand_is_finished_and_nothing_else_is_waited_for() {
     server.ended().await;
 }
 
+#[tokio::test]
+async fn at_stop_an_idle_connection_may_be_used_once_more_and_is_closed_by_the_answer() {
+    let mut server = Server::hello(Limits { idle_at_stop: LONG, ..patient() }).await;
+    let mut idle = server.connect().await;
+    send(&mut idle, HELLO).await;
+    assert_eq!(answer(&mut idle).await.0, 200);
+    server.stop.cancel();
+    bounded(async { while TcpStream::connect(server.address).await.is_ok() {} }).await;
+    send(&mut idle, HELLO).await;
+    let last = until_closed(&mut idle).await;
+    assert!(last.contains("connection: close\r\n") && last.ends_with("hello"), "{last}");
+    drop(idle);
+    server.ended().await;
+}
+
+#[tokio::test]
+async fn a_request_on_a_connection_that_was_not_accepted_yet_at_stop_is_answered() {
+    let mut server = Server::hello(patient()).await;
+    tokio::task::yield_now().await;
+    // In one step of this only thread, in which the server cannot accept anything.
+    let mut early = std::net::TcpStream::connect(server.address).expect("the system has it");
+    std::io::Write::write_all(&mut early, HELLO.as_bytes()).expect("there is room");
+    server.stop.cancel();
+    early.set_nonblocking(true).expect("a socket");
+    let mut early = TcpStream::from_std(early).expect("a socket");
+    assert!(until_closed(&mut early).await.ends_with("hello"));
+    drop(early);
+    server.ended().await;
+}
+
 /// Tells when it is dropped.
 struct Dropped(Arc<Notify>);
 

@@ -25,11 +25,12 @@ pub(crate) async fn events(
     headers: HeaderMap,
 ) -> Response {
     let watch = node.watch(&viewer);
-    let first = match node.first(&viewer, &watch).await {
+    let seen = last_event_id(&headers);
+    let first = match node.first(&viewer, &watch, seen.unwrap_or(0)).await {
         Ok(first) => first,
         Err(error) => return answer::not_shown(error, node.poll_after()),
     };
-    let has_it = last_event_id(&headers) == Some(first.version);
+    let has_it = seen == Some(first.version);
     if has_it {
         watch.skip(first.id, first.version);
     }

@@ -49,6 +49,13 @@ impl Hub {
         true
     }
 
+    /// What a ticket's watchers were told last, or this reading where it is newer.
+    pub(crate) fn newest(&self, read: &Ticket) -> Arc<Shown> {
+        let told = self.entries.get(&read.id).and_then(|entry| entry.newest.clone());
+        let newer = told.filter(|told| told.version > read.state.version);
+        newer.unwrap_or_else(|| Arc::new(Shown::new(read)))
+    }
+
     /// Leaves the table's lock with copies, so that nobody is woken under it.
     fn take_in(&self, shown: Arc<Shown>) -> Option<(Vec<Arc<Outbox>>, Arc<Shown>)> {
         let mut entry = self.entries.get_mut(&shown.id)?;

@@ -40,7 +40,7 @@ pub(crate) enum Silence {
     Absent,
     /// It does not have the round, or has lost writes of it.
     NotWarm,
-    /// It gave no answer.
+    /// It gave no answer, or one that does not count.
     Failed,
 }
 

@@ -84,18 +84,20 @@ impl Node {
         watch
     }
 
-    /// What a stream shows first: the ticket, by a read that is sent after it was watched. Where
-    /// the read fails, a token still sees what the feed has brought meanwhile.
+    /// What a stream shows first: the ticket, by a read that is sent after it was watched, to one
+    /// who has `seen` this version. Where the read fails, a token still sees what the feed has
+    /// brought meanwhile.
     pub(crate) async fn first(
         &self,
         viewer: &Viewer,
         watch: &Watch,
+        seen: u32,
     ) -> Result<Arc<Shown>, NotShown> {
-        match (self.present.read(viewer).await, viewer) {
+        match (self.present.read(viewer, seen).await, viewer) {
             (Ok(ticket), _) => {
                 self.hub.vouch(viewer);
                 self.hub.tell(&ticket);
-                Ok(Arc::new(Shown::new(&ticket)))
+                Ok(self.hub.newest(&ticket))
             }
             (Err(failed), Viewer::Token(order)) => watch.heard(order.ticket).ok_or(failed),
             (Err(failed), Viewer::Buyer { .. }) => Err(failed),
@@ -108,7 +110,7 @@ impl Node {
         let node = self.clone();
         self.spawn(async move {
             let reads = viewers.iter().map(|viewer| async {
-                if let Ok(ticket) = node.present.read(viewer).await {
+                if let Ok(ticket) = node.present.read(viewer, 0).await {
                     node.hub.tell(&ticket);
                 }
             });

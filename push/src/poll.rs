@@ -25,7 +25,10 @@ pub(crate) async fn ticket(
     let wait = prefer_wait(&headers);
     let read = match wait {
         Some(wait) => held(&node, &viewer, &known, wait.min(node.settings.hold_most)).await,
-        None => node.present.read(&viewer).await.map(|ticket| Arc::new(Shown::new(&ticket))),
+        None => {
+            let read = node.present.read(&viewer, known.highest()).await;
+            read.map(|ticket| node.hub.newest(&ticket))
+        }
     };
     let mut response = match read {
         Ok(shown) if known.has(shown.version) => answer::not_modified(&shown, node.poll_after()),
@@ -49,7 +52,7 @@ async fn held(
 ) -> Result<Arc<Shown>, NotShown> {
     let until = Instant::now() + wait;
     let watch = node.watch(viewer);
-    let mut newest = node.first(viewer, &watch).await?;
+    let mut newest = node.first(viewer, &watch, known.highest()).await?;
     let news = async {
         while known.has(newest.version) {
             newest = watch.changed().await;
@@ -88,6 +91,13 @@ impl Known {
             quoted.strip_prefix('"')?.strip_suffix('"')?.parse().ok()
         };
         Self::Versions(tags.iter().filter_map(version).collect())
+    }
+
+    fn highest(&self) -> u32 {
+        match self {
+            Self::Any => 0,
+            Self::Versions(versions) => versions.iter().copied().max().unwrap_or(0),
+        }
     }
 
     fn has(&self, version: u32) -> bool {

@@ -30,10 +30,21 @@ pub(crate) struct Present {
 }
 
 impl Present {
-    /// The ticket, by a read that is sent after this call.
-    pub(crate) async fn read(&self, viewer: &Viewer) -> Result<Ticket, NotShown> {
+    /// The ticket, by a read that is sent after this call, for one who says to have `seen` this
+    /// version of it. A gate that was set back shows less than that until somebody finds out, so
+    /// that the ledger is asked too.
+    pub(crate) async fn read(&self, viewer: &Viewer, seen: u32) -> Result<Ticket, NotShown> {
         let asked = (viewer.ticket(), viewer.buyer().clone());
-        let reading = self.reader.read(asked).await.map_err(|Busy| NotShown::Busy)?;
+        let busy = |Busy| NotShown::Busy;
+        let mut reading = self.reader.read(asked.clone()).await.map_err(busy)?;
+        if let Reading::Known(less) = &reading
+            && less.state.version < seen
+        {
+            match self.reader.read_ledger(asked).await.map_err(busy)? {
+                Reading::Unknown | Reading::Undecided => {}
+                told @ (Reading::Known(_) | Reading::NoAnswer) => reading = told,
+            }
+        }
         self.show(viewer, reading).await
     }
 

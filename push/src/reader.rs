@@ -8,7 +8,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::lookup::{Asked, Doubt, Lookup, Reading};
+use crate::lookup::{Asked, Doubt, Lookup, Reading, Silence};
 use crate::metric;
 use crate::settings::Settings;
 
@@ -63,6 +63,24 @@ impl Reader {
     pub(crate) async fn read(&self, asked: Asked) -> Result<Reading, Busy> {
         let (answer, answered) = oneshot::channel();
         self.queue.try_send((asked, answer)).map_err(|_| Busy)?;
+        self.in_time(answered).await
+    }
+
+    /// Reads one ticket from the ledger alone, by a read that is sent after this call.
+    pub(crate) async fn read_ledger(&self, asked: Asked) -> Result<Reading, Busy> {
+        let (answer, answered) = oneshot::channel();
+        let doubt = Doubt { asked, silence: Silence::Failed };
+        self.ledger_queue.try_send((doubt, answer)).map_err(|_| {
+            metric::ledger_busy();
+            Busy
+        })?;
+        self.in_time(answered).await
+    }
+
+    async fn in_time(
+        &self,
+        answered: oneshot::Receiver<Result<Reading, Busy>>,
+    ) -> Result<Reading, Busy> {
         match tokio::time::timeout(self.within, answered).await {
             Ok(Ok(reading)) => reading,
             Ok(Err(_)) | Err(_) => Ok(Reading::NoAnswer),

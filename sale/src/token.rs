@@ -27,8 +27,12 @@ pub struct TokenKeys {
     retired: Vec<Key>,
 }
 
+/// Tells keys apart. It stands in each token that its key has sealed, and is no secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyId(pub [u8; 4]);
+
 struct Key {
-    id: [u8; 4],
+    id: KeyId,
     mac: [u8; 32],
 }
 
@@ -43,7 +47,7 @@ impl Key {
         let mac = blake3::derive_key(CONTEXT, secret);
         let mut id = [0; 4];
         id.copy_from_slice(&blake3::hash(&mac).as_bytes()[..4]);
-        Self { id, mac }
+        Self { id: KeyId(id), mac }
     }
 
     fn tag(&self, sealed: &[u8]) -> [u8; MAC] {
@@ -63,11 +67,20 @@ impl TokenKeys {
         Self { install, sealing: Key::derive(sealing), retired }
     }
 
+    /// The ids of all keys.
+    pub fn ids(&self) -> Vec<KeyId> {
+        self.all().map(|key| key.id).collect()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Key> {
+        std::iter::once(&self.sealing).chain(&self.retired)
+    }
+
     /// The token of an order that was granted. To be called after the grant only.
     pub fn seal(&self, order: &OrderV1) -> String {
         let mut bytes = Vec::with_capacity(LONGEST);
         bytes.push(FORMAT);
-        bytes.extend_from_slice(&self.sealing.id);
+        bytes.extend_from_slice(&self.sealing.id.0);
         bytes.extend_from_slice(&self.install.0);
         bytes.extend_from_slice(&order.ticket.0);
         bytes.push(order.units.get());
@@ -89,10 +102,7 @@ impl TokenKeys {
             return Err(Forged);
         }
         let (sealed, tag) = bytes.split_at(bytes.len() - MAC);
-        let key = std::iter::once(&self.sealing)
-            .chain(&self.retired)
-            .find(|key| key.id == sealed[1..5])
-            .ok_or(Forged)?;
+        let key = self.all().find(|key| key.id.0 == sealed[1..5]).ok_or(Forged)?;
         if !bool::from(key.tag(sealed).ct_eq(tag)) || sealed[5..21] != self.install.0 {
             return Err(Forged);
         }

@@ -5,16 +5,25 @@
 #[macro_use]
 #[path = "contract/gate/mod.rs"]
 mod contract;
+#[path = "redis/damage.rs"]
+mod damage;
 #[path = "redis/engine.rs"]
 mod engine;
+#[path = "redis/insisting.rs"]
+mod insisting;
 #[path = "redis/keys.rs"]
 mod keys;
 #[path = "redis/opening.rs"]
 mod opening;
 #[path = "redis/own_server.rs"]
 mod own_server;
+#[path = "redis/refused.rs"]
+mod refused;
+#[expect(dead_code, reason = "no server here is told of to another")]
+#[path = "redis/server.rs"]
+mod server;
 
-use contract::{Round, grants, outbox};
+use contract::{Round, grants, outbox, recovering};
 use engine::{Place, connection, setting};
 use sale::status::{Move, Reason};
 use sale::terms::Restock;
@@ -69,8 +78,8 @@ async fn a_node_that_knew_a_round_works_on_when_another_has_loaded_it_anew() {
     let nodes = [place.open(Bounds::default()).await, place.open(Bounds::default()).await];
     let mut snapshot = contract::snapshot(&nodes[0], 0, 1);
     let slot = Slot::first(snapshot.terms.round);
-    for stock in [10, 5_000_000, 200_000, 10] {
-        snapshot.available = stock;
+    for (incarnation, stock) in (1..).zip([10, 5_000_000, 200_000, 10]) {
+        (snapshot.available, snapshot.incarnation) = (stock, incarnation);
         assert!(nodes[0].warm(snapshot.clone(), None).await.unwrap());
         for (n, gate) in nodes.iter().enumerate() {
             let round = Round { gate: gate.clone(), slot, stock };
@@ -149,5 +158,26 @@ async fn scripts_that_were_flushed_come_back_by_themselves() {
         Round::warm(&gate, 1, 1).await;
     }
     gate.close().await;
+    place.clear().await;
+}
+
+#[tokio::test]
+#[ignore = "needs Redis: ./test brings it"]
+async fn what_one_node_finds_behind_is_frozen_for_all() {
+    let place = place();
+    let nodes = [place.open(Bounds::default()).await, place.open(Bounds::default()).await];
+    let round = Round::warm(&nodes[0], 5, 1).await;
+    let ada = round.claim("ada", "", 1);
+    round.granted(&ada).await;
+    let other = Round { gate: nodes[1].clone(), ..round.clone() };
+    assert!(other.read(&ada).await.is_some());
+    nodes[0].expect(round.slot, 1, 99);
+    nodes[0].probe().await.unwrap();
+    assert!(other.read(&ada).await.is_some(), "nobody has asked yet who knows it");
+    assert!(round.figures().await.frozen);
+    recovering::refuses_all(&other, &ada).await;
+    for node in nodes {
+        node.close().await;
+    }
     place.clear().await;
 }

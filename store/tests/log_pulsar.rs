@@ -59,7 +59,7 @@ async fn what_was_not_acknowledged_comes_again_and_what_was_does_not() {
     let mut orders = log.orders().await.unwrap();
     let taken = take(&mut orders, ids(20)).await;
     let (done, undone): (Vec<_>, Vec<_>) =
-        taken.into_iter().partition(|delivery| of(delivery).id.0[1] % 2 == 0);
+        taken.into_iter().partition(|delivery| of(delivery).id.0[1].is_multiple_of(2));
     let undone: HashSet<_> = undone.iter().map(|delivery| of(delivery).id).collect();
     orders.ack(done).await.unwrap();
     drop(orders);

@@ -152,8 +152,9 @@ export class Dibs {
   async ticket(claim, { signal } = {}) {
     try {
       const url = this.#ticketUrl(claim.ticket.id);
-      const { body } = await request(url, { bearer: claim.token, signals: [signal] });
-      const ticket = readTicket(body);
+      const headers = { "If-None-Match": `"${claim.ticket.version}"` };
+      const { body } = await request(url, { bearer: claim.token, headers, signals: [signal] });
+      const ticket = body === null ? claim.ticket : readTicket(body);
       if (!ticket) throw new DibsError("no-answer", "the ticket cannot be read");
       this.#memory.renew(ticket);
       return ticket;

@@ -1,7 +1,7 @@
 /** The page of one sale: countdown, claim, result. */
 
 import { Dibs, DibsError } from "./client.js";
-import { dateText, isDemo, reasonText, shortId, spanParts, stateOf, statusText, timeText } from "./words.js";
+import { dateText, isDemo, reasonText, shortId, spanParts, stateOf, statusText, timeText, waitText } from "./words.js";
 
 /** @typedef {import("./client.js").Sale} Sale */
 /** @typedef {import("./client.js").Claim} Claim */
@@ -24,7 +24,8 @@ const page = {
   /** @type {Claim[]} */
   claims: [],
   unanswered: false,
-  busy: false,
+  /** What kept the claim waiting last. @type {DibsError | null} */
+  waits: null,
   note: "",
 };
 const due = { refresh: 0, sync: Infinity };
@@ -69,7 +70,7 @@ function words(now) {
   switch (now) {
     case "upcoming": return ["", page.note || "Stay here: the button comes alive by itself."];
     case "open": return ["It’s open.", page.note || "First come, first served."];
-    case "claiming": return ["Claiming…", page.busy ? "The server is busy, still asking." : ""];
+    case "claiming": return ["Claiming…", page.waits ? waitText(page.waits.type) : ""];
     case "pending": return ["You are in line…", "The result appears here by itself, also if you reload."];
     case "confirmed": return ["Yours!", ticket ? `${ticket.units} × ${page.sale?.name ?? ""}` : ""];
     case "rejected": return ["Not this time", page.note || reasonText(ticket?.reason ?? null)];
@@ -227,14 +228,14 @@ async function press(count) {
   const { sale } = page;
   if (!sale || page.phase === "claiming") return;
   const another = page.claims.at(-1)?.ticket.status === "confirmed";
-  Object.assign(page, { phase: "claiming", unanswered: false, busy: false, note: "" });
+  Object.assign(page, { phase: "claiming", unanswered: false, waits: null, note: "" });
   render();
   try {
     const claim = await dibs.claim(sale, {
       units: count, another,
       onwait: (error) => {
         page.unanswered = error.status === 0;
-        page.busy = error.status !== 0;
+        page.waits = error;
         render();
       },
     });

@@ -65,6 +65,12 @@ export function reasonText(reason) {
   return REASONS[reason ?? ""] ?? "The claim was not confirmed.";
 }
 
+/** @param {string} type of the refusal @returns {string} why a claim is asked again */
+export function waitText(type) {
+  if (type === "recovering") return "The sale is being put in order. Still asking, nothing is lost.";
+  return type === "busy" ? "The server is busy, still asking." : "No answer yet, still asking.";
+}
+
 /** @param {Ticket} ticket @returns {string} the ticket's status as its heading */
 export function statusText({ status }) {
   if (status === "pending") return "In line";

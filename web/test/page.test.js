@@ -372,6 +372,22 @@ describe("one buyer, one claim", () => {
       assert.equal((await server.tickets(sale)).length, 1);
     }));
 
+  test("a claim on a sale that recovers says so, and is asked until it is granted", () =>
+    visiting(async (page) => {
+      const sale = await server.sale();
+      let recovering = true;
+      await page.route("**/v1/sales/*/tickets", (route) => recovering ? route.fulfill({
+        status: 503, contentType: "application/problem+json", headers: { "Retry-After": "1" },
+        body: JSON.stringify({ type: "/problems/recovering", status: 503, detail: "being put in order" }),
+      }) : route.continue());
+      await page.goto(sale.page);
+      await claims(page);
+      await page.getByText("The sale is being put in order").waitFor();
+      recovering = false;
+      await reaches(page, "confirmed");
+      assert.equal((await server.tickets(sale)).length, 1);
+    }));
+
   test("a second tab shows the first one's ticket", () =>
     visiting(async (page, context) => {
       const sale = await server.sale();

@@ -9,12 +9,12 @@ mod quiet;
 mod recover;
 mod restocks;
 mod retire;
+mod walked;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use futures_util::{StreamExt as _, stream};
+use futures_util::future::join_all;
 use sale::id::RoundId;
 use store::Seams;
 use store::gate::{Figures, GateError, Slot};
@@ -27,6 +27,7 @@ use quiet::Quiet;
 use recover::Recovery;
 use restocks::Restocks;
 use retire::Retiring;
+pub(crate) use walked::Walked;
 
 /// Retired rounds that are looked at beside the live ones: those that another worker retired
 /// while this one was loading them again.
@@ -38,32 +39,6 @@ const FIRST_LOOK: u32 = 10_000;
 
 /// Rounds whose counts are read at one time.
 const LOOKS: usize = 16;
-
-/// Recovering rounds that are told; what there is beyond shows in the count.
-const RECOVERING_TOLD: usize = 100;
-
-/// What the last walk has seen, for others to know.
-#[derive(Default)]
-pub(crate) struct Walked {
-    undecided: AtomicUsize,
-    recovering: Mutex<Vec<RoundId>>,
-}
-
-impl Walked {
-    /// Orders in the outboxes.
-    pub(crate) fn undecided(&self) -> usize {
-        self.undecided.load(Ordering::Relaxed)
-    }
-
-    /// Rounds that recover; of many, the first.
-    pub(crate) fn recovering(&self) -> Vec<RoundId> {
-        self.recovering.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn set_recovering(&self, rounds: Vec<RoundId>) {
-        *self.recovering.lock().unwrap_or_else(PoisonError::into_inner) = rounds;
-    }
-}
 
 /// Looks after rounds. Several workers may do so at once: gate and ledger do each thing once.
 pub(crate) struct Keeper {
@@ -170,7 +145,7 @@ impl Keeper {
         self.most = next_most(self.most, listed, live.len());
         let unfinished = self.seams.ledger.unfinished_restocks().await?;
         self.forget_all_but(&live, &retired);
-        let recovering = live.iter().filter(|sale| !sale.loaded && sale.incarnation > 1);
+        let recovering = live.iter().filter(|sale| sale.is_recovering());
         let recovering = recovering.map(|sale| sale.round).collect();
         self.tend_all(live, &unfinished).await;
         self.tell_recovering(recovering);
@@ -181,25 +156,29 @@ impl Keeper {
     }
 
     async fn tend_all(&mut self, live: Vec<Sale>, unfinished: &[RestockRow]) {
-        let seams = self.seams.clone();
-        let looks = stream::iter(live).map(move |sale| look(seams.clone(), sale));
-        let mut looks = looks.buffered(LOOKS);
         let (mut held, mut all_seen) = (metric::Held::default(), true);
-        while let Some((sale, seen)) = looks.next().await {
-            match &seen {
-                Ok(Seen::Live(_, figures)) => held.add(figures),
-                Ok(Seen::NotWarm | Seen::Nowhere) => {}
-                Err(_) => all_seen = false,
+        let mut live = live.into_iter().peekable();
+        while live.peek().is_some() {
+            let part = live.by_ref().take(LOOKS);
+            let looks = join_all(part.map(|sale| look(self.seams.clone(), sale)));
+            // All of them have ended before one is tended: a look that stands still in its middle
+            // would keep a connection that tending waits for.
+            for (sale, seen) in looks.await {
+                match &seen {
+                    Ok(Seen::Live(_, figures)) => held.add(figures),
+                    Ok(Seen::NotWarm | Seen::Nowhere) => {}
+                    Err(_) => all_seen = false,
+                }
+                let tended = match seen {
+                    Ok(seen) => self.tend(&sale, seen, unfinished).await,
+                    Err(trouble) => Err(trouble),
+                };
+                self.note(Some(sale.round), tended);
             }
-            let tended = match seen {
-                Ok(seen) => self.tend(&sale, seen, unfinished).await,
-                Err(trouble) => Err(trouble),
-            };
-            self.note(Some(sale.round), tended);
         }
         if all_seen {
             held.tell(self.seams.gate.now());
-            self.walked.undecided.store(held.undecided, Ordering::Relaxed);
+            self.walked.set_undecided(held.undecided);
         }
     }
 
@@ -251,7 +230,6 @@ impl Keeper {
         rounds.sort_unstable();
         rounds.dedup();
         metric::recovering(rounds.len());
-        rounds.truncate(RECOVERING_TOLD);
         self.walked.set_recovering(rounds);
     }
 

@@ -55,7 +55,7 @@ impl Default for Settings {
             pause_most: Duration::from_secs(5),
             tend_every: Duration::from_secs(1),
             recover_every: Duration::from_millis(100),
-            lease_for: Duration::from_secs(15),
+            lease_for: Duration::from_secs(5),
             fence_again: Duration::from_secs(5),
             restock_after: Duration::from_secs(3),
             retire_after: Duration::from_secs(600),

@@ -52,7 +52,8 @@ impl Settler {
                 ) => Err(Away(error.to_string())),
             }
         };
-        if self.breaker.answered(Engine::Gate, settle).await? || self.is_over(slot.round).await {
+        let told = self.breaker.answered(Engine::Gate, settle).await?;
+        if told || self.need_not_be_told(slot.round).await {
             return Some((slot, outcomes));
         }
         tracing::warn!(
@@ -80,11 +81,14 @@ impl Settler {
         self.breaker.answered(Engine::Log, publish).await.is_some()
     }
 
-    /// Whether no gate will ever have a round: the ledger alone answers for it, or has never
-    /// heard of it. If the ledger cannot say, it is not taken to be so.
-    async fn is_over(&self, round: RoundId) -> bool {
+    /// Whether the gate of a round needs no word of verdicts that stand in the ledger: there will
+    /// never be one, because the ledger alone answers for the round or has never heard of it, or
+    /// it is yet to be loaded, from what stands in the ledger then. Given back, the messages of a
+    /// round that recovers would come again and again, before the fence that it waits for. If the
+    /// ledger cannot say, it is not taken to be so.
+    async fn need_not_be_told(&self, round: RoundId) -> bool {
         match self.seams.ledger.sale_of(round).await {
-            Ok(sale) => sale.is_none_or(|sale| sale.retired),
+            Ok(sale) => sale.is_none_or(|sale| sale.retired || !sale.loaded),
             Err(_) => false,
         }
     }

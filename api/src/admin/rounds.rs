@@ -134,9 +134,8 @@ impl InGate {
 /// orders that are set aside are held in the gate and available in the ledger.
 fn agree(before: &Figures, gate: &Figures, ledger: &Counts, aside: &[SetAside]) -> Option<bool> {
     let quiet = gate.undecided == 0 && before.sequence == gate.sequence;
-    let aside: u64 = aside.iter().map(|row| u64::from(row.order.units.get())).sum();
-    quiet.then(|| {
-        (gate.available, gate.held, gate.sold)
-            == (i64::from(ledger.available) - aside as i64, aside, u64::from(ledger.sold()))
-    })
+    let aside: u32 = aside.iter().map(|row| u32::from(row.order.units.get())).sum();
+    let available = i64::from(ledger.available) - i64::from(aside);
+    let expected = (available, u64::from(aside), u64::from(ledger.sold()));
+    quiet.then_some((gate.available, gate.held, gate.sold) == expected)
 }

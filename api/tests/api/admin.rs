@@ -22,6 +22,7 @@ async fn nothing_is_done_without_the_admin_key() {
         ("GET", "sales/s"),
         ("PATCH", "sales/s"),
         ("GET", "sales/s/tickets"),
+        ("GET", "rounds"),
         ("GET", "parked"),
         ("POST", "parked/AAAAAAAAAAAAAAAAAAAAAA/resend"),
         ("POST", "parked/AAAAAAAAAAAAAAAAAAAAAA/reject"),

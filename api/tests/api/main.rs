@@ -7,6 +7,7 @@ mod claims;
 mod hand_over;
 mod public;
 mod refusals;
+mod rounds;
 mod shop;
 mod side_by_side;
 mod slow_gate;

@@ -13,14 +13,14 @@ use edge::origins::{Origin, Origins};
 use edge::secrets::{AdminKey, Secrets};
 use http_body_util::BodyExt as _;
 use sale::id::RoundId;
-use sale::order::OrderV1;
+use sale::order::{Batch, OrderV1};
 use sale::status::Reason;
 use sale::token::TokenKeys;
 use serde_json::{Value, json};
 use store::clock;
 use store::gate::local::LocalGate;
 use store::gate::redis::{self, RedisGate};
-use store::gate::{Gate, Settlement, Slot, local};
+use store::gate::{Decided, Gate, Settlement, Slot, local};
 use store::ledger::sqlite::SqliteLedger;
 use store::ledger::{DeadlineFrom, Decision, Ledger, Reached};
 use store::log::Log;
@@ -202,22 +202,37 @@ impl Shop {
         send(self.router.clone(), claim(sale, jwt, key, body.to_string()))
     }
 
-    /// The next orders that the log carries.
-    pub(crate) async fn orders(&self) -> Vec<OrderV1> {
+    /// The next batches that the log carries.
+    pub(crate) async fn batches(&self) -> Vec<Arc<Batch>> {
         let mut orders = self.seams.log.orders().await.unwrap();
         let deliveries = tokio::time::timeout(SOON, orders.next(500)).await.unwrap().unwrap();
-        deliveries.iter().flat_map(|delivery| delivery.batch().unwrap().orders().to_vec()).collect()
+        deliveries.iter().map(|delivery| delivery.batch().unwrap().clone()).collect()
+    }
+
+    /// The next orders that the log carries.
+    pub(crate) async fn orders(&self) -> Vec<OrderV1> {
+        let batches = self.batches().await;
+        batches.iter().flat_map(|batch| batch.orders().to_vec()).collect()
     }
 
     /// Does the worker's part for the next orders: decide, and settle.
     pub(crate) async fn decide(&self) {
-        let orders = self.orders().await;
+        let batches = self.batches().await;
+        let orders: Vec<_> = batches.iter().flat_map(|batch| batch.orders().to_vec()).collect();
         let now = clock::now();
         let deadline = DeadlineFrom { reachable_since: now };
-        for decision in
-            self.seams.ledger.decide(&orders, &Reached::default(), &deadline, now).await.unwrap()
-        {
+        let reached = Reached::of(&batches);
+        for decision in self.seams.ledger.decide(&orders, &reached, &deadline, now).await.unwrap() {
             self.settle(decision).await;
+        }
+        self.remove(&batches).await;
+    }
+
+    /// Takes batches out of the outbox, as each of their orders is decided or set aside.
+    pub(crate) async fn remove(&self, batches: &[Arc<Batch>]) {
+        for batch in batches {
+            let slot = Slot::first(batch.round());
+            self.seams.gate.settle(slot, &[], &[Decided::from(&**batch)]).await.unwrap();
         }
     }
 

@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod health;
 pub mod parked;
+pub mod report;
 pub mod sales;
 mod table;
 
@@ -15,6 +16,7 @@ use parked::ParkedCommand;
 use sales::SaleCommand;
 
 use crate::config::{Inputs, setting};
+use crate::roles::Role;
 
 /// What was asked for on the command line.
 pub struct Invocation {
@@ -34,7 +36,12 @@ pub enum Command {
     /// Answer reads of tickets and push their results only; not with local engines
     Push,
     /// Bring ledger, log and gate up to date, and end; with servers, before the roles start
-    Migrate,
+    Migrate {
+        /// Accept the secret though it has sealed no token of this install: those that others
+        /// have sealed open nothing any more.
+        #[arg(long)]
+        new_secret: bool,
+    },
     /// Ask the server that this configuration starts whether it lives; ends with 1 if not
     Health {
         /// Ask whether it does its work.
@@ -57,6 +64,12 @@ pub enum Command {
         #[command(subcommand)]
         action: SaleCommand,
     },
+    /// Show gate beside ledger, round by round; ends with 1 if a round disagrees
+    Report {
+        /// How to reach the server.
+        #[command(flatten)]
+        server: ServerArgs,
+    },
     /// List orders that could not be processed, and decide what becomes of them
     #[command(arg_required_else_help = true)]
     Parked {
@@ -73,7 +86,10 @@ pub enum Command {
 #[derive(Debug, Clone, Copy, Subcommand)]
 pub enum ConfigCommand {
     /// Say everything that is wrong with the settings; ends with 2 if anything is
-    Check,
+    Check {
+        /// The role that is to start by them [default: all of them, in one process]
+        role: Option<Role>,
+    },
 }
 
 /// How a command reaches the running server, and how it prints.
@@ -121,9 +137,10 @@ Settings:
 Examples:
   dibs
   dibs --listen 0.0.0.0:8080 --jwt-keys jwks.json
-  dibs config check
+  dibs config check api
   dibs sale create cups --name 'Espresso cups' --stock 100 --opens-at +10m --closes-at +2h
-  dibs sale tickets cups --status confirmed --csv > winners.csv";
+  dibs sale tickets cups --status confirmed --csv > winners.csv
+  dibs report";
 
 /// The settings that a command speaking to a server needs.
 const FOR_SERVER: [&str; 3] = ["listen", "data", "admin_key"];
@@ -149,7 +166,7 @@ fn command() -> clap::Command {
     let global = |arg: Arg| arg.global(true);
     command =
         command.mut_subcommand("config", |it| it.args(every().map(|arg| global(arg).hide(true))));
-    for name in ["sale", "parked"] {
+    for name in ["sale", "report", "parked"] {
         let needed = || FOR_SERVER.iter().filter_map(|key| setting::find(key));
         command = command.mut_subcommand(name, |it| {
             it.args(needed().map(|setting| global(argument(setting)).help_heading("Server")))

@@ -15,7 +15,8 @@ section! {
     /// The engines as they were written down, each for itself.
     Choices in "Engines" {
         /// Where claims are granted: local, or redis://[user:password@]host[:port][/database]
-        /// with ?prefix=dibs for its keys; rediss:// for TLS.
+        /// with ?prefix=dibs for its keys; redis-cluster://host,host for a Redis Cluster,
+        /// redis-sentinel://host,host/service for a Redis under Sentinels; rediss for TLS.
         gate: Choice<redis::Address> = Address("local"), "local|URL",
             choice(redis::Address::parse);
         /// What hands orders to the worker: local, or

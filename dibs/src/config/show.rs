@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use store::gate::redis;
 use url::Url;
 
 use super::Config;
@@ -39,6 +40,10 @@ fn not_shown() -> String {
 
 /// An address without user and password; `None` where it cannot be told what they are.
 fn without_user(text: &str) -> Option<String> {
+    // One of several hosts is no URL, and may have another password in its query.
+    if let Ok(gate) = redis::Address::parse(text) {
+        return Some(gate.to_string());
+    }
     let mut url = Url::parse(text).ok()?;
     url.set_username("").ok()?;
     url.set_password(None).ok()?;

@@ -156,6 +156,27 @@ fn addresses_are_listed_without_user_and_password() {
 }
 
 #[test]
+fn a_gate_may_be_a_cluster_or_stand_under_sentinels() {
+    for (address, shown) in [
+        ("redis-cluster://dibs:hunter2@a:1,b:2", "redis-cluster://a:1,b:2?prefix=dibs"),
+        ("rediss-cluster://a?prefix=shop", "rediss-cluster://a?prefix=shop"),
+        (
+            "redis-sentinel://:hunter2@a:1,b/main?prefix=shop&sentinel-password=hunter2",
+            "redis-sentinel://a:1,b/main?prefix=shop",
+        ),
+        (
+            "rediss-sentinel://a/main/2?sentinel-user=dibs&sentinel-password=hunter2",
+            "rediss-sentinel://a/main/2?prefix=dibs",
+        ),
+    ] {
+        let gate = ("DIBS_GATE", address);
+        let listing = read("", &[gate, LOG, LOG_ADMIN, LEDGER], &[]).listing();
+        assert!(listing.contains(shown), "{shown}\n{listing}");
+        assert!(!listing.contains("hunter2"), "{listing}");
+    }
+}
+
+#[test]
 fn engines_that_do_not_go_together_are_refused_with_what_to_set() {
     for (mix, told) in [
         (&[GATE][..], "set log to a pulsar:// address, or gate to local"),

@@ -13,8 +13,13 @@ use crate::door::{Door, nobody};
 /// Takes connections one by one and tells the first bytes of each, then answers by `answer` and
 /// closes.
 async fn listener(answer: &'static str) -> (SocketAddr, UnboundedReceiver<String>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let address = nobody();
+    (address, listener_at(address, answer).await)
+}
+
+/// The same at an address.
+async fn listener_at(address: SocketAddr, answer: &'static str) -> UnboundedReceiver<String> {
+    let listener = TcpListener::bind(address).await.unwrap();
     let (tell, told) = mpsc::unbounded_channel();
     #[expect(clippy::disallowed_methods, reason = "it ends with the test's runtime")]
     tokio::spawn(async move {
@@ -28,7 +33,7 @@ async fn listener(answer: &'static str) -> (SocketAddr, UnboundedReceiver<String
             }
         }
     });
-    (address, told)
+    told
 }
 
 const DONE: &str = "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
@@ -59,6 +64,24 @@ async fn a_container_that_is_gone_is_passed_over() {
             let claim = Client::new().post(format!("{}{path}", door.base)).body("{}");
             assert_eq!(claim.send().await.unwrap().status(), StatusCode::NO_CONTENT);
         }
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs nginx: ./test brings it"]
+async fn of_those_that_were_all_away_one_that_is_back_is_asked_at_once() {
+    let (first, second) = (nobody(), nobody());
+    let door = Door::before(&[first, second], &[first, second]).await;
+    for path in ["/v1/sales/cups/tickets", "/v1/tickets/x"] {
+        let claim = || Client::new().post(format!("{}{path}", door.base)).body("{}").send();
+        for _ in 0..4 {
+            assert_eq!(claim().await.unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);
+        }
+    }
+    let _told = listener_at(second, DONE).await;
+    for path in ["/v1/sales/cups/tickets", "/v1/tickets/x"] {
+        let claim = Client::new().post(format!("{}{path}", door.base)).body("{}");
+        assert_eq!(claim.send().await.unwrap().status(), StatusCode::NO_CONTENT);
     }
 }
 

@@ -76,14 +76,18 @@ fn replaced(config: &str, what: &str, by: &str) -> String {
     config.replace(what, by)
 }
 
-/// Names the containers of a role as Docker's name server would: one line for each.
+/// Names the containers of a role as Docker's name server would: a line for each, in place of
+/// each that has the role's name.
 fn with_servers(config: &str, role: &str, addresses: &[SocketAddr]) -> String {
     let named = format!("server {role}:8080 resolve ");
-    let line = config.lines().find(|line| line.trim().starts_with(&named)).unwrap();
-    let options = line.trim().strip_prefix(&named).unwrap();
-    let lines: String =
-        addresses.iter().map(|address| format!("server {address} {options}\n")).collect();
-    config.replace(line, &lines)
+    assert!(config.contains(&named), "{role} does not stand in {config}");
+    let lines = config.lines().flat_map(|line| match line.trim().strip_prefix(&named) {
+        Some(options) => {
+            addresses.iter().map(|address| format!("server {address} {options}\n")).collect()
+        }
+        None => vec![format!("{line}\n")],
+    });
+    lines.collect()
 }
 
 impl Drop for Door {

@@ -4,7 +4,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::ask::problem;
-use crate::harness::Server;
+use crate::harness::{PATIENCE, Server, dibs};
 
 #[tokio::test]
 async fn a_guest_gets_a_buyer_and_a_jwt_that_claims_and_reads() {
@@ -76,4 +76,27 @@ async fn of_several_secrets_the_first_seals_and_all_verify() {
     assert_eq!(read(&server, &after["token"]).await, StatusCode::OK);
     assert_eq!(read(&server, &before["token"]).await, StatusCode::NOT_FOUND);
     problem(claim(&server).await, 401, "unauthenticated").await;
+}
+
+#[tokio::test]
+async fn a_secret_that_has_sealed_no_token_here_is_refused_unless_an_operator_accepts_it() {
+    let server = Server::start(&[("secret", OLD)]).await;
+    let place = server.kill9().await;
+    let run = async |arguments: &[&str]| {
+        let mut command = dibs(&place, arguments);
+        command.env("DIBS_SECRET", NEW).env("DIBS_OPS_LISTEN", "127.0.0.1:0");
+        let output = command.env("DIBS_LISTEN", "127.0.0.1:0").output();
+        let output = tokio::time::timeout(PATIENCE, output).await.unwrap().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    for command in [&[][..], &["migrate"]] {
+        let (code, said) = run(command).await;
+        assert_eq!(code, Some(1), "{said}");
+        let line = said.lines().find(|line| line.starts_with("dibs: ")).unwrap();
+        assert!(line.contains("DIBS_SECRET") && line.contains("--new-secret"), "{line}");
+        assert!(!said.contains(NEW), "{said}");
+    }
+    let (code, said) = run(&["migrate", "--new-secret"]).await;
+    assert_eq!(code, Some(0), "{said}");
+    Server::start_in(place, &[("secret", NEW)]).await;
 }

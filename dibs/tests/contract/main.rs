@@ -32,6 +32,7 @@ mod origins;
 mod parked;
 mod polling;
 mod reads;
+mod recovering;
 mod refusals;
 mod sales;
 mod secrecy;

@@ -25,6 +25,7 @@ async fn the_ops_endpoints_are_on_their_own_address_alone() {
         "ready": true, "phase": "serving",
         "engines": { "gate": part, "log": part, "ledger": part },
         "roles": { "api": part, "push": part, "worker": part },
+        "recovering": [],
     });
     assert_eq!(ready.json::<Value>().await.unwrap(), expected);
     let metrics = ops("/metrics").await;

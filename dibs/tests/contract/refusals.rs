@@ -113,7 +113,7 @@ async fn a_round_that_the_gate_has_not_loaded_is_recovering_and_never_sold_out()
     let copy = "INSERT INTO sales SELECT 'mugs', name, requested FROM sales; \
                 INSERT INTO rounds SELECT round + 1, 'mugs', salt, stock, available, rejected, \
                 per_buyer, opens_at, closes_at, closed, terms_version, incarnation, \
-                answer_within, retired FROM rounds";
+                answer_within, retired, 0, 0, 0, NULL, 0 FROM rounds";
     on_ledger(&server, copy).await;
     let refused = eventually("the sale is known", async || {
         let answer = server.claim_one("mugs", "ada").await;

@@ -17,12 +17,8 @@ const TOGETHER: usize = 16;
 /// Checks a sale of the market: its own books, and that all that anybody was told of it holds.
 /// More than that may have been sold.
 pub(crate) async fn check(server: &Server, stall: Stall, memory: &Memory) -> Audit {
-    let audit = server.audit(stall.id(), &[]).await;
+    let audit = check_tickets(server, stall, memory).await;
     assert_eq!(audit.rejected, 0, "a healthy gate grants what the ledger can confirm");
-    let told: Vec<_> = told_of(stall, memory).collect();
-    stream::iter(&told)
-        .for_each_concurrent(TOGETHER, |told| check_told(server, told, &audit))
-        .await;
     let winners: HashSet<_> = audit.tickets.values().map(buyer).collect();
     // Who is at the limit has bought. Any other refusal is of one who got nothing.
     let empty_handed = memory.refused.iter().filter(|claim| claim.sale == stall.id());
@@ -32,7 +28,18 @@ pub(crate) async fn check(server: &Server, stall: Stall, memory: &Memory) -> Aud
     audit
 }
 
-/// The same, where everybody went on until he was answered: nothing else was sold.
+/// The same where the gate has lost what it had acknowledged: every ticket has one result, though
+/// it may be a rejection.
+pub(crate) async fn check_tickets(server: &Server, stall: Stall, memory: &Memory) -> Audit {
+    let audit = server.audit(stall.id(), &[]).await;
+    let told: Vec<_> = told_of(stall, memory).collect();
+    stream::iter(&told)
+        .for_each_concurrent(TOGETHER, |told| check_told(server, told, &audit))
+        .await;
+    audit
+}
+
+/// As [`check`], where everybody went on until he was answered: nothing else was sold.
 pub(crate) async fn check_all(server: &Server, stall: Stall, memory: &Memory) -> Audit {
     let audit = check(server, stall, memory).await;
     let known: HashSet<_> = told_of(stall, memory).map(|told| told.id.as_str()).collect();

@@ -66,30 +66,44 @@ impl Buyer {
     async fn claim(&mut self, stall: Stall, claim: &Claim, had: Option<&str>) -> Option<String> {
         let mut doubtful = had.is_some();
         loop {
-            let Ok((status, body)) = self.send(claim).await else {
-                doubtful = true;
-                self.market.back_off(&mut self.dice).await;
-                continue;
+            let failed = match self.send(claim).await {
+                Ok((StatusCode::SERVICE_UNAVAILABLE, body)) => body,
+                Ok((status, body)) => {
+                    self.market.count_answer();
+                    return self.answered(stall, claim, status, &body, had, doubtful);
+                }
+                Err(error) => format!("{error:?}"),
             };
-            if status == StatusCode::SERVICE_UNAVAILABLE {
-                doubtful = true;
-                self.market.back_off(&mut self.dice).await;
-                continue;
-            }
-            self.market.count_answer();
-            if status == StatusCode::ACCEPTED || status == StatusCode::OK {
-                let granted = status == StatusCode::ACCEPTED;
-                assert!(!granted || had.is_none(), "granted a second time: {body}");
-                assert!(granted || doubtful, "granted before it was asked: {body}");
-                let id = self.market.memory().answered(claim, &body);
-                assert!(had.is_none_or(|had| had == id), "another ticket: {body}");
-                return Some(id);
-            }
-            assert_eq!(status, StatusCode::CONFLICT, "{claim:?}: {body}");
-            assert!(had.is_none(), "a winner was refused: {body}");
-            self.refused(stall, claim, &parsed(&body));
-            return None;
+            self.market.memory().unanswered.push(failed);
+            doubtful = true;
+            self.market.back_off(&mut self.dice).await;
         }
+    }
+
+    /// The ticket that this answer gives, if it is one. `doubtful` if an earlier one did not
+    /// come.
+    fn answered(
+        &self,
+        stall: Stall,
+        claim: &Claim,
+        status: StatusCode,
+        body: &str,
+        had: Option<&str>,
+        doubtful: bool,
+    ) -> Option<String> {
+        let forgetful = self.market.memory().forgetful;
+        if status == StatusCode::ACCEPTED || status == StatusCode::OK {
+            let granted = status == StatusCode::ACCEPTED;
+            assert!(!granted || had.is_none() || forgetful, "granted a second time: {body}");
+            assert!(granted || doubtful, "granted before it was asked: {body}");
+            let id = self.market.memory().answered(claim, body);
+            assert!(had.is_none_or(|had| had == id), "another ticket: {body}");
+            return Some(id);
+        }
+        assert_eq!(status, StatusCode::CONFLICT, "{claim:?}: {body}");
+        assert!(had.is_none() || forgetful, "a winner was refused: {body}");
+        self.refused(stall, claim, &parsed(body));
+        None
     }
 
     async fn send(&self, claim: &Claim) -> reqwest::Result<(StatusCode, String)> {
@@ -100,7 +114,9 @@ impl Buyer {
     fn refused(&self, stall: Stall, claim: &Claim, problem: &Value) {
         assert_eq!(stall.may_say(), Some(text(&problem["type"])), "{claim:?}: {problem}");
         let mut memory = self.market.memory();
-        if let Some(held) = problem["held"].as_array() {
+        if let Some(held) = problem["held"].as_array()
+            && !memory.forgetful
+        {
             let mut named: Vec<_> = held
                 .iter()
                 .map(|held| (text(&held["ticket"]["id"]), text(&held["token"])))

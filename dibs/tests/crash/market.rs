@@ -113,20 +113,29 @@ impl Market {
         reads: &[&Server],
         stalls: &[Stall],
     ) -> Arc<Self> {
-        for stall in stalls {
-            claims[0].open_sale(stall.id(), stall.stock(), stall.limit()).await;
-        }
         let bases =
             |servers: &[&Server]| servers.iter().map(|server| server.base.clone()).collect();
-        Arc::new(Self {
-            http: claims[0].http.clone(),
-            doors: (bases(claims), bases(reads)),
+        Arc::new(Self::behind((bases(claims), bases(reads)), claims[0], stalls).await)
+    }
+
+    /// The same at these addresses, for claims and for reads. The sales are opened at `api`.
+    pub(crate) async fn behind(
+        doors: (Vec<String>, Vec<String>),
+        api: &Server,
+        stalls: &[Stall],
+    ) -> Self {
+        for stall in stalls {
+            api.open_sale(stall.id(), stall.stock(), stall.limit()).await;
+        }
+        Self {
+            http: api.http.clone(),
+            doors,
             entered: AtomicUsize::new(0),
             stalls: stalls.to_vec(),
             closing: CancellationToken::new(),
             answers: watch::Sender::new(0),
             memory: Mutex::default(),
-        })
+        }
     }
 
     /// Where the next claim goes.

@@ -15,6 +15,12 @@ pub(crate) struct Memory {
     pub(crate) told: HashMap<String, Told>,
     /// Claims that were refused for good.
     pub(crate) refused: Vec<Claim>,
+    /// The gate loses what it has acknowledged: whoever claims again may be granted his ticket
+    /// anew, or be refused it, or be shown it as it was before the verdict. What he is told of
+    /// the ticket that he has holds all the same.
+    pub(crate) forgetful: bool,
+    /// How claims failed that had to be sent again.
+    pub(crate) unanswered: Vec<String>,
 }
 
 /// What a buyer was told of one ticket.
@@ -51,7 +57,10 @@ impl Memory {
         };
         let told = self.told.entry(id.clone()).or_insert_with(new);
         assert_eq!((&told.claim, &told.token), (claim, &token), "a ticket is of one claim: {id}");
-        told.saw(ticket.get());
+        let version = parsed(ticket.get())["version"].as_u64().unwrap();
+        if !self.forgetful || version >= told.newest() {
+            told.saw(ticket.get());
+        }
         id
     }
 

@@ -67,6 +67,13 @@ impl Install {
         Self { prefix, namespace, sql, database, settings }
     }
 
+    /// The same with its gate in another Redis.
+    pub(crate) async fn at(redis: &str, sql: Sql) -> Self {
+        let mut install = Self::new(sql).await;
+        install.settings.insert("gate", redis.to_owned());
+        install
+    }
+
     /// With its engines brought up to date by `dibs migrate`.
     pub(crate) async fn migrated(sql: Sql) -> Self {
         let install = Self::new(sql).await;

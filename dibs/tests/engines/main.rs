@@ -35,7 +35,9 @@ mod market;
 mod memory;
 
 mod deployment;
+#[allow(dead_code, reason = "the tests of faults use all of it")]
 mod install;
+#[allow(dead_code, reason = "the tests of faults use all of it")]
 mod proxy;
 
 mod away;

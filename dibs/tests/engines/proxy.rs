@@ -1,13 +1,16 @@
 //! A connection between the roles and an engine that can be cut.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::dice::address;
+use crate::harness::PATIENCE;
 
 /// What becomes of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +27,7 @@ enum Line {
 pub(crate) struct Proxy {
     port: u16,
     line: watch::Sender<Line>,
+    loses: watch::Sender<Option<Vec<u8>>>,
     _accepting: JoinSet<()>,
 }
 
@@ -33,10 +37,11 @@ impl Proxy {
         let listener = TcpListener::bind(address()).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let engine: SocketAddr = tokio::net::lookup_host(engine).await.unwrap().next().unwrap();
-        let (line, seen) = watch::channel(Line::Open);
+        let (line, loses) = (watch::Sender::new(Line::Open), watch::Sender::new(None));
         let mut accepting = JoinSet::new();
-        accepting.spawn(accept(listener, engine, seen));
-        Self { port, line, _accepting: accepting }
+        let wires = Wires { engine, line: line.subscribe(), loses: loses.clone() };
+        accepting.spawn(accept(listener, wires));
+        Self { port, line, loses, _accepting: accepting }
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -57,47 +62,98 @@ impl Proxy {
     pub(crate) fn mend(&self) {
         self.line.send_replace(Line::Open);
     }
+
+    /// Lets the next request with these bytes through, and breaks its connection when it is
+    /// answered: the engine has done it, and nobody is told.
+    pub(crate) fn lose_answer_to(&self, bytes: &str) {
+        self.loses.send_replace(Some(bytes.as_bytes().to_vec()));
+    }
+
+    /// Waits until there was such a request.
+    pub(crate) async fn until_lost(&self) {
+        let lost = async { self.loses.subscribe().wait_for(Option::is_none).await.map(drop) };
+        timeout(PATIENCE, lost).await.expect("a request should come").unwrap();
+    }
 }
 
-async fn accept(listener: TcpListener, engine: SocketAddr, line: watch::Receiver<Line>) {
+/// What the connections of a proxy go by.
+#[derive(Clone)]
+struct Wires {
+    engine: SocketAddr,
+    line: watch::Receiver<Line>,
+    loses: watch::Sender<Option<Vec<u8>>>,
+}
+
+impl Wires {
+    /// Whether the answer to this request is to be lost; no other will be.
+    fn loses_answer_to(&self, request: &[u8]) -> bool {
+        self.loses.send_if_modified(|wanted| {
+            let found = wanted
+                .as_ref()
+                .is_some_and(|wanted| request.windows(wanted.len()).any(|bytes| bytes == wanted));
+            if found {
+                *wanted = None;
+            }
+            found
+        })
+    }
+}
+
+async fn accept(listener: TcpListener, wires: Wires) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 let (client, _) = accepted.unwrap();
-                connections.spawn(connect(client, engine, line.clone()));
+                connections.spawn(connect(client, wires.clone()));
             }
             Some(_) = connections.join_next() => {}
         }
     }
 }
 
-async fn connect(mut client: TcpStream, engine: SocketAddr, mut line: watch::Receiver<Line>) {
-    if *line.borrow() == Line::Cut {
+async fn connect(mut client: TcpStream, wires: Wires) {
+    if *wires.line.borrow() == Line::Cut {
         return;
     }
-    let Ok(mut server) = TcpStream::connect(engine).await else { return };
+    let Ok(mut server) = TcpStream::connect(wires.engine).await else { return };
     for stream in [&client, &server] {
         stream.set_nodelay(true).unwrap();
     }
     let (from_client, to_client) = client.split();
     let (from_server, to_server) = server.split();
+    let mut line = wires.line.clone();
+    let loses = AtomicBool::new(false);
+    let asked = |request: &[u8]| {
+        loses.fetch_or(wires.loses_answer_to(request), Ordering::Relaxed);
+        true
+    };
+    let answered = |_: &[u8]| !loses.load(Ordering::Relaxed);
     tokio::select! {
-        () = pass(from_client, to_server, line.clone()) => {}
-        () = pass(from_server, to_client, line.clone()) => {}
+        () = pass(from_client, to_server, line.clone(), asked) => {}
+        () = pass(from_server, to_client, line.clone(), answered) => {}
         _ = line.wait_for(|line| *line == Line::Cut) => {}
+    }
+    if loses.into_inner() {
+        drop(client);
+        // A reset could reach the engine before it has read the request.
+        let _ = server.shutdown().await;
+        let _ = tokio::io::copy(&mut server, &mut tokio::io::sink()).await;
     }
 }
 
+/// Passes bytes on until one side is gone or `may_pass` objects.
 async fn pass(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     mut line: watch::Receiver<Line>,
+    may_pass: impl Fn(&[u8]) -> bool,
 ) {
     let mut bytes = vec![0; 65_536];
     while let Ok(read @ 1..) = from.read(&mut bytes).await {
         let open = line.wait_for(|line| *line != Line::Held).await.is_ok();
-        if !open || to.write_all(&bytes[..read]).await.is_err() {
+        let pass = open && may_pass(&bytes[..read]);
+        if !pass || to.write_all(&bytes[..read]).await.is_err() {
             return;
         }
     }

@@ -69,10 +69,19 @@ async fn buyers_are_refused_rather_than_kept_waiting_for_a_start() {
 }
 
 #[tokio::test]
-async fn a_check_says_what_would_stop_a_start() {
-    let checked = run(&["config", "check"], &engines()).await;
-    let said = String::from_utf8(checked.stdout).unwrap();
-    assert!(checked.status.success() && said.contains("set DIBS_SECRET"), "{said}");
+async fn a_check_fails_where_the_role_could_not_start() {
+    for check in [&["config", "check"][..], &["config", "check", "push"]] {
+        let line = refused(check, &engines(), 2).await;
+        assert!(line.contains("set DIBS_SECRET"), "{line}");
+    }
+    let mut keyless = settings();
+    keyless.push(("admin_key", String::new()));
+    for check in [&["config", "check"][..], &["config", "check", "api"]] {
+        let line = refused(check, &keyless, 2).await;
+        assert!(line.contains("set DIBS_ADMIN_KEY"), "{line}");
+    }
+    let worker = run(&["config", "check", "worker"], &keyless).await;
+    assert_eq!(worker.status.code(), Some(0), "it has no admin API");
 }
 
 #[tokio::test]

@@ -211,6 +211,16 @@ impl House {
         self.gate.retire(self.sale.round).await.unwrap();
     }
 
+    /// The round's gate is built from the ledger, in the place of one that was lost.
+    pub(crate) async fn rebuild(&self) {
+        let snapshot = async || self.ledger.snapshot(self.sale.round).await.unwrap().unwrap();
+        assert!(self.ledger.set_loaded(&snapshot().await).await.unwrap());
+        assert!(self.ledger.recover(self.sale.round, 1).await.unwrap());
+        let snapshot = snapshot().await;
+        assert!(self.ledger.set_loaded(&snapshot).await.unwrap());
+        assert!(self.gate.warm(snapshot, None).await.unwrap());
+    }
+
     /// The ledger answers nothing any more.
     pub(crate) async fn lose_the_ledger(&self) {
         self.ledger.close().await;

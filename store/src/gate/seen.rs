@@ -17,6 +17,20 @@ pub(super) struct Position {
     pub(super) sequence: u64,
 }
 
+impl Position {
+    /// Tells the operator that a gate stands here which must have come further.
+    pub(super) fn is_behind(self, seen: Self, slot: Slot) {
+        tracing::warn!(
+            round = slot.round.0,
+            incarnation = self.incarnation,
+            sequence = self.sequence,
+            seen_incarnation = seen.incarnation,
+            seen_sequence = seen.sequence,
+            "the gate of a round is behind what was seen of it, and grants no more"
+        );
+    }
+}
+
 /// The highest position of each slot that this process has seen.
 #[derive(Default)]
 pub(super) struct Seen(Mutex<HashMap<Slot, Position>>);

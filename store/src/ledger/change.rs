@@ -1,15 +1,16 @@
-//! What may change in a sale, in its stock, and in the run of contacts: the rules that hold on
-//! every engine, on rows that the caller holds locked.
+//! What may change in a sale, in its stock, in the run of contacts, and in the keys of tokens: the
+//! rules that hold on every engine, on rows that the caller holds locked.
 
 use std::time::Duration;
 
 use sale::id::RoundId;
 use sale::terms::{Phase, Restock, SaleName, Window};
 use sale::time::Timestamp;
+use sale::token::KeyId;
 
-use super::{Amended, Amendment, LedgerError, RESTOCKS_A_ROUND, RestockRow, Sale};
+use super::{Amendment, LedgerError, RESTOCKS_A_ROUND, RestockRow, Sale};
 
-/// What an [`Amendment`] writes.
+/// What becomes of an [`Amendment`].
 pub(super) enum Change<'a> {
     /// Other words.
     Name(&'a SaleName),
@@ -17,29 +18,36 @@ pub(super) enum Change<'a> {
     Terms { window: Window, closed: bool },
     /// It stands already.
     Nothing,
+    /// The window cannot be moved any more.
+    NotUpcoming,
+    /// The window would be empty.
+    EmptyWindow,
 }
 
-/// What is to be written for an amendment of `sale`; else why not.
-pub(super) fn amending<'a>(
-    sale: &Sale,
-    amendment: &'a Amendment,
-    now: Timestamp,
-) -> Result<Change<'a>, Amended> {
+/// What is to be written for an amendment of `sale`, or why nothing is.
+pub(super) fn amending<'a>(sale: &Sale, amendment: &'a Amendment, now: Timestamp) -> Change<'a> {
     let (window, closed) = match amendment {
-        Amendment::Name(name) => return Ok(Change::Name(name)),
+        Amendment::Name(name) => return Change::Name(name),
         Amendment::Close => (sale.window, true),
         Amendment::Window { opens_at, closes_at } => {
             let opens_at = opens_at.unwrap_or(sale.window.opens_at());
             let closes_at = closes_at.unwrap_or(sale.window.closes_at());
             let window = Window::new(opens_at, closes_at);
             if window != Ok(sale.window) && sale.terms().phase(now) != Phase::Upcoming {
-                return Err(Amended::NotUpcoming);
+                return Change::NotUpcoming;
             }
-            (window.map_err(|_| Amended::EmptyWindow)?, sale.closed)
+            let Ok(window) = window else { return Change::EmptyWindow };
+            (window, sale.closed)
         }
     };
     let stands = (window, closed) == (sale.window, sale.closed);
-    Ok(if stands { Change::Nothing } else { Change::Terms { window, closed } })
+    if stands { Change::Nothing } else { Change::Terms { window, closed } }
+}
+
+/// Whether keys are none of those that are known, where any are.
+pub(super) fn are_foreign(keys: &[KeyId], known: &[Vec<u8>]) -> bool {
+    let is_known = |key: &KeyId| known.iter().any(|known| known[..] == key.0);
+    !known.is_empty() && !keys.iter().any(is_known)
 }
 
 /// A round whose stock is to change, as its row says.

@@ -19,6 +19,7 @@ use sale::status::Reason;
 use sale::terms::{NewSale, Restock, SaleName, Terms, Window};
 use sale::ticket::Ticket;
 use sale::time::Timestamp;
+use sale::token::KeyId;
 use sale::units::Units;
 
 use crate::gate::Snapshot;
@@ -495,6 +496,13 @@ impl Ledger {
         now: Timestamp,
     ) -> Result<bool, LedgerError> {
         dispatch!(self, CALL, ledger => ledger.release(ticket, reject, now))
+    }
+
+    /// Admits the keys of a process: the first ones, such as have one among them that was
+    /// admitted before, or any if they are to be taken `anew`. Answers whether they were; tokens
+    /// that others have sealed would be none to those that were not.
+    pub async fn admit_keys(&self, keys: &[KeyId], anew: bool) -> Result<bool, LedgerError> {
+        dispatch!(self, CALL, ledger => ledger.admit_keys(keys, anew))
     }
 
     /// Tries the path of a verdict: a transaction that writes, and commits.

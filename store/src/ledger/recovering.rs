@@ -67,7 +67,8 @@ impl Sale {
             Some("the gate is of an older incarnation")
         } else if gate.frozen {
             Some("the gate was found to be behind")
-        } else if gate.sequence < self.sequence {
+        } else if gate.incarnation == self.incarnation && gate.sequence < self.sequence {
+            // A gate of a later incarnation than this row's counts from its own begin.
             Some("the gate is behind what the ledger has decided")
         } else {
             None

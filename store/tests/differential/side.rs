@@ -17,8 +17,14 @@ use store::gate::{Decided, Figures, Gate, GateError, Settlement, Slot, Snapshot}
 use super::step::{Ask, Named, Step, Verdict};
 use super::times::{Times, origin};
 
-/// What a call answered; a round that is not loaded is an answer too.
-type Answered<T> = Result<T, RoundId>;
+/// What a call answered; that a round is not loaded or has lost writes is an answer too.
+type Answered<T> = Result<T, Refused>;
+
+#[derive(Debug, PartialEq, Eq)]
+enum Refused {
+    NotWarm(RoundId),
+    Recovering(RoundId),
+}
 
 /// What a step answered, and how the gate stood after it.
 #[derive(Debug, PartialEq, Eq)]
@@ -64,8 +70,9 @@ pub(crate) struct Side {
 
 fn answered<T>(result: Result<T, GateError>) -> Answered<T> {
     result.map_err(|error| match error {
-        GateError::NotWarm(round) => round,
-        error @ (GateError::Recovering(_) | GateError::Unavailable(_) | GateError::NotKnown) => {
+        GateError::NotWarm(round) => Refused::NotWarm(round),
+        GateError::Recovering(round) => Refused::Recovering(round),
+        error @ (GateError::Unavailable(_) | GateError::NotKnown) => {
             panic!("no engine fails in these tests: {error}")
         }
     })
@@ -125,7 +132,12 @@ impl Side {
             Step::Read(picks) => self.read(picks).await,
             Step::Resend(most) => self.resend(*most).await,
             Step::Retire => self.retire().await,
-            Step::Warm { available } => self.warm(*available).await,
+            Step::Warm { available } => self.warm(*available, None).await,
+            Step::Freeze { older } => self.freeze(*older).await,
+            Step::Expect { incarnations, writes } => self.expect(*incarnations, *writes).await,
+            Step::Rebuild { available, drained, unmoved } => {
+                self.rebuild(*available, *drained, *unmoved).await
+            }
             Step::Probe => answered(self.gate.probe().await).map(|()| Said::Done),
         };
         Seen { said, figures: self.figures().await }
@@ -294,7 +306,31 @@ impl Side {
         Ok(Said::Done)
     }
 
-    async fn warm(&mut self, available: i64) -> Answered<Said> {
+    async fn freeze(&self, older: bool) -> Answered<Said> {
+        let meant = self.incarnation - u32::from(older);
+        answered(self.gate.freeze(self.slot(), meant).await).map(|()| Said::Done)
+    }
+
+    async fn expect(&self, incarnations: u32, writes: u64) -> Answered<Said> {
+        let found = answered(self.gate.figures(self.slot()).await)?;
+        let (incarnation, sequence) = (found.incarnation + incarnations, found.sequence + writes);
+        self.gate.expect(self.slot(), incarnation, sequence);
+        Ok(Said::Done)
+    }
+
+    async fn rebuild(&mut self, available: i64, drained: bool, unmoved: bool) -> Answered<Said> {
+        let frozen = answered(self.gate.figures(self.slot()).await)?.frozen;
+        if frozen && drained {
+            let decided = std::mem::take(&mut self.undecided);
+            answered(self.gate.settle(self.slot(), &[], &decided).await)?;
+            self.decided.extend(decided);
+            self.outbox.clear();
+        }
+        let found = answered(self.gate.figures(self.slot()).await)?;
+        self.warm(available, Some(found.sequence + u64::from(!unmoved))).await
+    }
+
+    async fn warm(&mut self, available: i64, over: Option<u64>) -> Answered<Said> {
         let window = self.times.window(OPEN, self.gate.now());
         let terms = Terms { window, closed: false, ..self.terms.clone() };
         let snapshot = Snapshot {
@@ -304,7 +340,7 @@ impl Side {
             tickets: self.remembered.clone(),
             restocks: self.restocks.iter().skip(1).cloned().collect(),
         };
-        let warmed = answered(self.gate.warm(snapshot, None).await)?;
+        let warmed = answered(self.gate.warm(snapshot, over).await)?;
         if warmed {
             self.terms = terms;
             self.incarnation += 1;

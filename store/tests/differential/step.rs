@@ -27,6 +27,13 @@ pub(crate) enum Step {
     Warm { available: i64 },
     /// The path of a grant is tried.
     Probe,
+    /// The gate grants no more, if it is of this incarnation or an older one.
+    Freeze { older: bool },
+    /// The ledger says that the gate has come so far beyond where it is.
+    Expect { incarnations: u32, writes: u64 },
+    /// The next incarnation comes over what is there: a frozen gate is drained before or not,
+    /// and named by the sequence it was found at or by another one.
+    Rebuild { available: i64, drained: bool, unmoved: bool },
 }
 
 /// One claim of a few buyers, under a few request ids.
@@ -74,6 +81,19 @@ fn step() -> impl Strategy<Value = Step> {
             if retire { Step::Retire } else { Step::Probe }
         }),
         2 => stock().prop_map(|available| Step::Warm { available }),
+        1 => trouble(),
+        4 => (stock(), prop::bool::weighted(0.8), prop::bool::weighted(0.8)).prop_map(
+            |(available, drained, unmoved)| Step::Rebuild { available, drained, unmoved },
+        ),
+    ]
+}
+
+fn trouble() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        2 => any::<bool>().prop_map(|older| Step::Freeze { older }),
+        3 => Just(Step::Expect { incarnations: 0, writes: 0 }),
+        1 => (0..2_u32, 0..3_u64)
+            .prop_map(|(incarnations, writes)| Step::Expect { incarnations, writes }),
     ]
 }
 

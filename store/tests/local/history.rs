@@ -10,7 +10,7 @@ use sale::status::{Move, Reason};
 use sale::terms::Restock;
 use sale::ticket::TicketState;
 use store::gate::local::Settings;
-use store::gate::{Decided, Figures, Gate, GateError, Slot, Snapshot};
+use store::gate::{Decided, Figures, Gate, GateError, Settlement, Slot, Snapshot};
 
 use super::contract::{self, Round};
 use super::{copy_as_a_crash_would, intruder, number, open, open_with};
@@ -20,7 +20,10 @@ struct Played {
     snapshot: Snapshot,
     round: Round,
     live: bool,
+    frozen: bool,
     tickets: Vec<(Claim, TicketState)>,
+    /// What a rebuild did not know of.
+    forgotten: Vec<Claim>,
     undecided: HashMap<BatchId, Vec<usize>>,
 }
 
@@ -29,13 +32,23 @@ impl Played {
         let snapshot = contract::snapshot(gate, 40, 2);
         let slot = Slot::first(snapshot.terms.round);
         let round = Round { gate: gate.clone(), slot, stock: 40 };
-        Self { snapshot, round, live: false, tickets: vec![], undecided: HashMap::new() }
+        Self {
+            snapshot,
+            round,
+            live: false,
+            frozen: false,
+            tickets: vec![],
+            forgotten: vec![],
+            undecided: HashMap::new(),
+        }
     }
 
     /// One call, whichever it is.
     async fn play(&mut self, random: &mut StdRng, n: usize) {
         let gate = self.round.gate.clone();
         match random.random_range(0..20) {
+            _ if self.frozen && self.undecided.is_empty() => self.rebuild().await,
+            _ if self.frozen => self.decide_one().await,
             _ if !self.live => {
                 assert!(gate.warm(self.snapshot.clone(), None).await.unwrap());
                 (self.live, self.round.stock) = (true, 40);
@@ -44,9 +57,14 @@ impl Played {
             }
             0 => {
                 gate.retire(self.round.slot.round).await.unwrap();
+                self.snapshot.incarnation += 1;
                 self.live = false;
             }
-            1 | 2 => {
+            1 => {
+                gate.freeze(self.round.slot, self.snapshot.incarnation).await.unwrap();
+                self.frozen = true;
+            }
+            2 => {
                 let change = Restock::new(random.random_range(1..9) * [1, -1][n % 2]).unwrap();
                 let applied = gate.restock(self.round.slot, &format!("k{n}"), &change).await;
                 self.round.stock += i64::from(applied.unwrap());
@@ -71,25 +89,42 @@ impl Played {
                     self.undecided.insert(batch.id, granted);
                 }
             }
-            _ => {
-                let Some(id) = self.undecided.keys().next().copied() else { return };
-                let mut verdicts = Vec::new();
-                for ticket in self.undecided.remove(&id).unwrap() {
-                    let (claim, state) = &mut self.tickets[ticket];
-                    let by = if ticket % 3 == 0 {
-                        Move::Reject(Reason::Deadline)
-                    } else {
-                        Move::Confirm
-                    };
-                    let verdict = self.round.verdict(claim, state, by);
-                    *state = verdict.state;
-                    verdicts.push(verdict);
-                }
-                gate.settle(self.round.slot, &verdicts, &[Decided { batch: id, sequence: 0 }])
-                    .await
-                    .unwrap();
-            }
+            _ => self.decide_one().await,
         }
+    }
+
+    /// Takes the verdicts on one batch in, if there is one.
+    async fn decide_one(&mut self) {
+        let Some(id) = self.undecided.keys().next().copied() else { return };
+        let mut verdicts = Vec::new();
+        for ticket in self.undecided.remove(&id).unwrap() {
+            let (claim, state) = &mut self.tickets[ticket];
+            let by = if ticket % 3 == 0 { Move::Reject(Reason::Deadline) } else { Move::Confirm };
+            let verdict = self.round.verdict(claim, state, by);
+            *state = verdict.state;
+            verdicts.push(verdict);
+        }
+        self.round.settle(&verdicts, &[Decided { batch: id, sequence: 0 }]).await;
+    }
+
+    /// Puts the next incarnation in the place of a gate that is frozen and drained; the ledger
+    /// has lost one of its tickets.
+    async fn rebuild(&mut self) {
+        let drained = self.round.audit().await;
+        self.snapshot.incarnation += 1;
+        let mut available = drained.available;
+        if let Some((claim, state)) = self.tickets.pop() {
+            available += i64::from(state.held());
+            self.forgotten.push(claim);
+        }
+        let tickets = self.tickets.iter().map(|(claim, state)| Settlement {
+            ticket: claim.ticket,
+            buyer: claim.buyer.clone(),
+            state: *state,
+        });
+        let snapshot = Snapshot { tickets: tickets.collect(), available, ..self.snapshot.clone() };
+        assert!(self.round.gate.warm(snapshot, Some(drained.sequence)).await.unwrap());
+        self.frozen = false;
     }
 
     async fn figures(&self) -> Option<Figures> {
@@ -106,9 +141,12 @@ impl Played {
             return;
         };
         assert_eq!(mirror.audit().await, figures);
-        for (claim, state) in &self.tickets {
+        for (claim, state) in self.tickets.iter().filter(|_| !self.frozen) {
             let read = rebuilt.read(mirror.slot, &[(claim.ticket, claim.buyer.clone())]).await;
             assert_eq!(read.unwrap(), [Some(*state)]);
+        }
+        for claim in self.forgotten.iter().filter(|_| !self.frozen) {
+            assert_eq!(mirror.read(claim).await, None);
         }
         let overdue = rebuilt.resend(mirror.slot, 10_000).await.unwrap();
         let overdue: HashSet<_> = overdue.iter().map(|batch| batch.id).collect();

@@ -26,7 +26,7 @@ pub(crate) async fn ten_migrations_at_once_make_the_tables_once(server: Server) 
         .unwrap();
     let installs: i64 =
         sqlx::query_scalar("SELECT COUNT(*) FROM install").fetch_one(&mut sql).await.unwrap();
-    assert_eq!((steps, installs), (6, 1));
+    assert_eq!((steps, installs), (7, 1));
     let ids = HashSet::from([database.install().await, database.install().await]);
     assert_eq!(ids.len(), 1);
 }

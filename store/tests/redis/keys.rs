@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use sale::status::Move;
+use sale::terms::Restock;
 use sale::ticket::TicketState;
 use sale::units::Units;
 use store::gate::{Bounds, Gate, Slot, Snapshot};
@@ -71,6 +72,38 @@ async fn warmers_that_lose_leave_nothing_behind() {
     let keys = place.keys().await;
     assert_eq!(keys.len(), 1 + 2 * of_one, "the mark, and two rounds alike: {keys:?}");
     gate.close().await;
+    place.clear().await;
+}
+
+#[tokio::test]
+#[ignore = "needs Redis: ./test brings it"]
+async fn a_gate_that_gives_way_leaves_none_of_its_keys_behind() {
+    let place = place();
+    let nodes = [place.open(contract::always_due()).await, place.open(Bounds::default()).await];
+    // Its records are divided into three parts.
+    let mut snapshot = contract::snapshot(&nodes[0], 250_000, 1);
+    assert!(nodes[0].warm(snapshot.clone(), None).await.unwrap());
+    let slot = Slot::first(snapshot.terms.round);
+    let round = Round { gate: nodes[0].clone(), slot, stock: 250_000 };
+    let claims: Vec<_> = (0..40).map(|n| round.claim(&format!("b{n}"), "", 1)).collect();
+    let batch = round.grant(&claims).await.batch.unwrap();
+    nodes[0].restock(slot, "k", &Restock::new(1).unwrap()).await.unwrap();
+    let of_old = place.keys().await;
+    nodes[0].freeze(slot, 1).await.unwrap();
+    round.settle(&[], &[(&*batch).into()]).await;
+    let drained = round.figures().await.sequence;
+    (snapshot.available, snapshot.incarnation) = (1, 2);
+    // This one has not seen the round, and how many parts it has.
+    assert!(nodes[1].warm(snapshot, Some(drained)).await.unwrap());
+    let keys = place.keys().await;
+    assert_eq!(of_old.len(), 1 + 5 + 3, "the mark, the head, the parts: {of_old:?}");
+    let stays =
+        |key: &String| [":install", ":stock", ":terms"].iter().any(|end| key.ends_with(end));
+    let left: Vec<_> = of_old.into_iter().filter(stays).collect();
+    assert_eq!(keys, left);
+    for node in nodes {
+        node.close().await;
+    }
     place.clear().await;
 }
 

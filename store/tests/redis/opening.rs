@@ -7,24 +7,14 @@ use sale::grant::Answer;
 use sale::id::InstallId;
 use sale::terms::Restock;
 use store::gate::redis::Address;
-use store::gate::{Bounds, Gate, GateError};
+use store::gate::{Bounds, GateError};
 use store::open::OpenError;
 use tokio::net::TcpSocket;
 
 use super::contract::{self, Round, fresh_batch};
 use super::engine::{Place, connection, setting};
+use super::refused::refusal;
 use super::{place, used_round};
-
-pub(super) fn refusal(opened: Result<Gate, OpenError>) -> String {
-    match opened {
-        Err(OpenError::Refused(text)) => {
-            assert!(!text.is_empty() && !text.contains('\n'), "one line: {text:?}");
-            text
-        }
-        Err(OpenError::Unreachable(text)) => panic!("unreachable where refused is due: {text}"),
-        Ok(_) => panic!("it opens"),
-    }
-}
 
 #[tokio::test]
 #[ignore = "needs Redis: ./test brings it"]

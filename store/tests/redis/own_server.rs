@@ -1,11 +1,6 @@
 //! What only a Redis can show that is stopped, emptied, filled up or killed: each test has a
 //! server of its own.
 
-#[path = "server.rs"]
-mod server;
-
-use std::time::Duration;
-
 use sale::grant::{Answer, Claim};
 use sale::status::{Move, Reason};
 use sale::terms::Restock;
@@ -14,38 +9,17 @@ use sale::units::Units;
 use store::gate::{Bounds, Gate, GateError, Slot};
 use tokio::task::JoinSet;
 
-use super::connection;
-use super::contract::{self, Round, fresh_batch};
-use super::engine::Place;
-use super::opening::refusal;
-use server::Server;
+use super::contract::{self, Round, fresh_batch, recovering};
+use super::engine::{Place, connection};
+use super::insisting::{each_has_his_own, insist, insisting, until_answered};
+use super::refused::refusal;
+use super::server::Server;
 
 /// On disk before it is answered.
 const DURABLE: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "always"];
 
 async fn open(server: &Server) -> Gate {
     Place::new(&server.url()).open(Bounds::default()).await
-}
-
-/// Asks until the server answers again; a failure guard ends it.
-async fn until_answered<T, F>(mut call: impl FnMut() -> F) -> T
-where
-    F: Future<Output = Result<T, GateError>>,
-{
-    let asking = async {
-        loop {
-            match call().await {
-                Ok(answer) => return answer,
-                Err(GateError::Unavailable(_) | GateError::NotKnown) => {
-                    tokio::task::yield_now().await;
-                }
-                Err(error @ (GateError::NotWarm(_) | GateError::Recovering(_))) => {
-                    panic!("{error}")
-                }
-            }
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), asking).await.expect("it comes back")
 }
 
 #[tokio::test]
@@ -226,49 +200,6 @@ async fn calls_fail_while_the_server_is_down_and_work_after_it_without_opening_a
     gate.close().await;
 }
 
-/// Asks with the same claim until there is an answer, as a buyer would.
-async fn insist(round: Round, buyer: String) -> TicketState {
-    let claims = [round.claim(&buyer, "", 1)];
-    let call = || round.gate.grant(round.slot, fresh_batch(), &claims);
-    match &until_answered(call).await.answers[0] {
-        Answer::Granted(state) | Answer::Standing(state) => *state,
-        other @ (Answer::UnitsDiffer(_)
-        | Answer::NotOpen
-        | Answer::Closed
-        | Answer::LimitReached(_)
-        | Answer::SoldOut
-        | Answer::TooFewLeft(_)
-        | Answer::OutboxFull) => panic!("{other:?} where there is enough for all"),
-    }
-}
-
-/// Four hundred buyers who insist, eight at a time.
-fn insisting(round: &Round) -> JoinSet<Vec<(Claim, TicketState)>> {
-    let mut buyers = JoinSet::new();
-    for worker in 0..8 {
-        let round = round.clone();
-        buyers.spawn(async move {
-            let mut tickets = Vec::new();
-            for n in 0..50 {
-                let buyer = format!("b{worker}-{n}");
-                tickets.push((round.claim(&buyer, "", 1), insist(round.clone(), buyer).await));
-            }
-            tickets
-        });
-    }
-    buyers
-}
-
-/// Each of them has one ticket, and it is the one that he was told of.
-async fn each_has_his_own(round: &Round, buyers: JoinSet<Vec<(Claim, TicketState)>>) {
-    let tickets = buyers.join_all().await.concat();
-    let figures = round.audit().await;
-    assert_eq!((tickets.len(), figures.held, figures.undecided), (400, 400, 400));
-    for (claim, state) in tickets {
-        assert_eq!(round.read(&claim).await, Some(state));
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a redis-server of its own: ./test brings it"]
 async fn claims_that_are_repeated_through_a_kill_and_a_restart_are_granted_once() {
@@ -385,4 +316,48 @@ async fn a_round_that_finds_no_room_leaves_none_of_its_copy_behind() {
     assert!(gate.warm(snapshot, None).await.unwrap());
     assert_eq!(round.audit().await.available, 40_000);
     gate.close().await;
+}
+
+/// A Redis that was saved when one ticket stood in it and is set back to that, after a second
+/// was answered: the round as one saw it who was there before, and that ticket.
+async fn set_back() -> (Server, Place, Round, Claim) {
+    let mut server = Server::start(&[]);
+    let place = Place::new(&server.url());
+    let gate = place.open(Bounds::default()).await;
+    let round = Round::warm(&gate, 10, 1).await;
+    let ada = round.claim("ada", "", 1);
+    round.granted(&ada).await;
+    server.command(&["SAVE"]).await;
+    round.granted(&round.claim("bob", "", 1)).await;
+    server.kill();
+    server.start_again();
+    until_answered(|| gate.probe()).await;
+    (server, place, round, ada)
+}
+
+#[tokio::test]
+#[ignore = "needs a redis-server of its own: ./test brings it"]
+async fn a_redis_that_was_set_back_is_found_behind_by_who_was_there_before() {
+    let (_server, place, round, ada) = set_back().await;
+    let late = Round { gate: place.open(Bounds::default()).await, ..round.clone() };
+    assert_eq!(late.audit().await.held, 1, "to a newcomer all is well");
+    recovering::refuses_all(&round, &ada).await;
+    recovering::refuses_all(&late, &ada).await;
+    for gate in [round.gate, late.gate] {
+        gate.close().await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a redis-server of its own: ./test brings it"]
+async fn a_redis_that_was_set_back_is_found_behind_by_who_has_read_the_ledger() {
+    let (_server, place, round, ada) = set_back().await;
+    round.gate.close().await;
+    let late = Round { gate: place.open(Bounds::default()).await, ..round };
+    // Ada's grant was the first write, bob's the second.
+    late.gate.expect(late.slot, 1, 1);
+    assert!(late.read(&ada).await.is_some());
+    late.gate.expect(late.slot, 1, 2);
+    recovering::refuses_all(&late, &ada).await;
+    late.gate.close().await;
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use sale::id::RoundId;
 use sale::time::Timestamp;
 use store::Seams;
-use store::gate::{Figures, GateError, Settlement, Slot};
+use store::gate::{Figures, GateError, Settlement, Slot, Snapshot};
 use store::ledger::{Sale, WorkerId};
 use tokio::time::Instant;
 
@@ -24,8 +24,16 @@ pub(super) struct Recovery {
     me: WorkerId,
     lease_for: Duration,
     fence_again: Duration,
-    /// Rounds that this worker rebuilds, and when it has sent their fences.
-    mine: HashMap<RoundId, Option<Instant>>,
+    /// Rounds that this worker rebuilds.
+    mine: HashMap<RoundId, Rebuild>,
+}
+
+/// How far this worker is with a round, beyond what gate and ledger know.
+#[derive(Default)]
+struct Rebuild {
+    fences_sent: Option<Instant>,
+    /// What it waits for, in words: logged when it changes.
+    waits_for: &'static str,
 }
 
 impl Recovery {
@@ -105,12 +113,12 @@ impl Recovery {
             Some(gate) if gate.incarnation >= sale.incarnation => self.mark(seams, round).await?,
             Some(gate) if !gate.frozen => seams.gate.freeze(slot, sale.incarnation - 1).await?,
             Some(_) | None if !is_drained(seams, &sale, old.as_ref()) => {
-                self.fence(seams, &sale).await?;
+                self.wait(seams, &sale).await?;
             }
             Some(_) | None => {
                 let over = old.map(|gate| gate.sequence);
                 tokio::select! {
-                    built = build(seams, &sale, over) => built?,
+                    built = build(seams, round, over) => built?,
                     never = self.keep_lease(seams, round) => match never {},
                 }
             }
@@ -142,13 +150,21 @@ impl Recovery {
         Ok(())
     }
 
-    /// Sends the fences that have not come back; again after a while, as the log may lose them.
-    async fn fence(&mut self, seams: &Seams, sale: &Sale) -> Result<(), Trouble> {
+    /// Waits for what is on its way. Fences that have not come back are sent again after a
+    /// while, as the log may lose them.
+    async fn wait(&mut self, seams: &Seams, sale: &Sale) -> Result<(), Trouble> {
         let Sale { round, incarnation, .. } = *sale;
-        let due = |sent: &Instant| sent.elapsed() >= self.fence_again;
-        let sent = self.mine.get(&round).copied().flatten();
-        if !fences_are_back(seams, sale) && sent.as_ref().is_none_or(due) {
-            self.mine.insert(round, Some(Instant::now()));
+        let mine = self.mine.entry(round).or_default();
+        let back = fences_are_back(seams, sale);
+        let waits_for =
+            if back { "orders in the outbox of the older gate" } else { "orders in the log" };
+        if mine.waits_for != waits_for {
+            mine.waits_for = waits_for;
+            tracing::info!(round = round.0, incarnation, waits_for, "a rebuild waits");
+        }
+        let due = |sent: Instant| sent.elapsed() >= self.fence_again;
+        if !back && mine.fences_sent.is_none_or(due) {
+            mine.fences_sent = Some(Instant::now());
             seams.log.publish_fence(seams.ledger.install(), round, incarnation).await?;
         }
         Ok(())
@@ -159,7 +175,7 @@ impl Recovery {
 /// it. There are none before the first.
 fn is_drained(seams: &Seams, sale: &Sale, old: Option<&Figures>) -> bool {
     let outbox_is_empty = old.is_none_or(|gate| gate.undecided == 0);
-    sale.incarnation == 1 || (outbox_is_empty && fences_are_back(seams, sale))
+    sale.is_new() || (outbox_is_empty && fences_are_back(seams, sale))
 }
 
 fn fences_are_back(seams: &Seams, sale: &Sale) -> bool {
@@ -167,14 +183,20 @@ fn fences_are_back(seams: &Seams, sale: &Sale) -> bool {
     (0..seams.log.partitions()).all(back)
 }
 
-/// Loads the gate, if nothing was decided meanwhile. What is decided later finds either no gate
-/// and comes again, or moves the sequence of the old one, which then stays.
-async fn build(seams: &Seams, sale: &Sale, over: Option<u64>) -> Result<(), Trouble> {
-    let Sale { round, incarnation, .. } = *sale;
-    let Some(mut snapshot) = seams.ledger.snapshot(round).await? else { return Ok(()) };
+async fn build(seams: &Seams, round: RoundId, over: Option<u64>) -> Result<(), Trouble> {
+    match seams.ledger.snapshot(round).await? {
+        Some(snapshot) => load(seams, snapshot, over).await,
+        None => Ok(()),
+    }
+}
+
+/// Loads the gate, if nothing was decided since the snapshot. What is decided later finds either
+/// no gate and comes again, or moves the sequence of the old one, which then stays.
+async fn load(seams: &Seams, mut snapshot: Snapshot, over: Option<u64>) -> Result<(), Trouble> {
     if !seams.ledger.set_loaded(&snapshot).await? {
         return Ok(());
     }
+    let (round, incarnation) = (snapshot.terms.round, snapshot.incarnation);
     // Orders set aside are no tickets of the ledger yet, and hold their units.
     let decided: HashSet<_> = snapshot.tickets.iter().map(|ticket| ticket.ticket).collect();
     for row in set_aside_of(seams, round).await? {
@@ -189,4 +211,32 @@ async fn build(seams: &Seams, sale: &Sale, over: Option<u64>) -> Result<(), Trou
         tracing::info!(round = round.0, incarnation, tickets, "loaded a round into the gate");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::bench::Bench;
+    use store::ledger::{DeadlineFrom, Reached};
+
+    #[tokio::test]
+    async fn a_snapshot_that_a_verdict_has_overtaken_is_not_loaded() {
+        let bench = Bench::new().await;
+        let Bench { seams, .. } = &bench;
+        let sale = bench.cold_sale("lamp", 10).await;
+        let overtaken = seams.ledger.snapshot(sale.round).await.unwrap().unwrap();
+        let now = seams.gate.now();
+        let deadline = DeadlineFrom { reachable_since: now };
+        let lone = bench.lone_batch(&sale, "ada");
+        let none = Reached::default();
+        seams.ledger.decide(lone.orders(), &none, &deadline, now).await.unwrap();
+
+        load(seams, overtaken, None).await.unwrap();
+        let refused = seams.gate.figures(Slot::first(sale.round)).await.unwrap_err();
+        assert!(matches!(refused, GateError::NotWarm(_)), "{refused}");
+
+        build(seams, sale.round, None).await.unwrap();
+        assert_eq!(bench.figures(&sale).await.sold, 1);
+        bench.conserved(&sale).await;
+    }
 }

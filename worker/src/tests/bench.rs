@@ -117,6 +117,7 @@ impl Bench {
     pub(crate) async fn sale_with(&self, id: &str, stock: u32, believed: i64) -> Sale {
         let sale = self.cold_sale(id, stock).await;
         let mut snapshot = self.seams.ledger.snapshot(sale.round).await.unwrap().unwrap();
+        assert!(self.seams.ledger.set_loaded(&snapshot).await.unwrap());
         snapshot.available = believed;
         assert!(self.seams.gate.warm(snapshot, None).await.unwrap());
         sale

@@ -128,6 +128,8 @@ async fn orders_of_another_database_are_dropped_and_block_nothing() {
 async fn a_verdict_that_a_cold_gate_could_not_take_in_is_told_once_the_round_is_loaded() {
     let bench = Bench::new().await;
     let sale = bench.cold_sale("lamp", 10).await;
+    let snapshot = bench.seams.ledger.snapshot(sale.round).await.unwrap().unwrap();
+    assert!(bench.seams.ledger.set_loaded(&snapshot).await.unwrap());
     let _consumer = bench.consume_only();
     let mut feed = bench.feed().await;
     let batch = bench.lone_batch(&sale, "ada");

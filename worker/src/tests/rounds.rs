@@ -271,6 +271,7 @@ async fn a_verdict_reached_while_its_round_was_being_loaded_is_brought_by_the_ke
     let bench = Bench::new().await;
     let sale = bench.cold_sale("lamp", 10).await;
     let snapshot = bench.seams.ledger.snapshot(sale.round).await.unwrap().unwrap();
+    assert!(bench.seams.ledger.set_loaded(&snapshot).await.unwrap());
     let order = bench.lone_batch(&sale, "ada").orders()[0].clone();
     let now = bench.seams.gate.now();
     let deadline = DeadlineFrom { reachable_since: now };

@@ -344,6 +344,7 @@ impl LocalGate {
             if round.position() < known
                 && let Some(effect) = round.freeze()
             {
+                round.position().is_behind(known, slot);
                 round.seen = journal.append(&effect);
             }
             let answer = look(round);

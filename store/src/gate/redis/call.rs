@@ -55,7 +55,7 @@ impl Caller {
             let seen = self.seen.of(slot);
             let arguments = call.arguments(&keys, self.install, self.parts.of(slot), seen);
             let mut reply = self.run(link, call.script, &arguments).await?;
-            self.compare(link, slot, seen, &reply).await?;
+            self.compare(link, slot, seen, &mut reply).await?;
             match reply.refusal().map_err(Fault::InDoubt)? {
                 None => return Ok(reply),
                 Some(Refusal::Parts(parts)) => self.parts.remember(slot, parts),
@@ -77,7 +77,7 @@ impl Caller {
         link: &Link,
         slot: Slot,
         seen: Position,
-        reply: &Fields,
+        reply: &mut Fields,
     ) -> Result<(), Fault> {
         let Some((found, frozen)) = reply.stands().map_err(Fault::InDoubt)? else {
             return Ok(());
@@ -86,17 +86,20 @@ impl Caller {
         if found >= seen || frozen {
             return Ok(());
         }
-        tracing::error!(round = slot.round.0, ?seen, ?found, "a gate has lost writes");
+        found.is_behind(seen, slot);
         let arguments = Arguments {
             keys: self.keys.of(slot).head().collect(),
             head: head(self.install, vec![], vec![], seen),
             // Not that of another incarnation, which may be there by now.
             args: &[text(found.incarnation)],
         };
-        if let Err(fault) = self.run(link, &FREEZE, &arguments).await {
-            // The reply stands all the same, and whoever calls next tries again.
-            let error = GateError::from(fault);
-            tracing::warn!(round = slot.round.0, %error, "its grants could not be stopped");
+        match self.run(link, &FREEZE, &arguments).await {
+            Ok(_) => reply.freeze(),
+            Err(fault) => {
+                // The reply stands all the same, and whoever calls next tries again.
+                let error = GateError::from(fault);
+                tracing::warn!(round = slot.round.0, %error, "its grants could not be stopped");
+            }
         }
         Ok(())
     }

@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use sale::time::Timestamp;
 
-/// The time of Redis as it was last seen in a reply, and how long ago that was.
+/// The time of Redis as it was last seen in a reply, and how long ago that was. In a cluster it is
+/// that of whichever master answered last: it may step by what their clocks are apart, which is
+/// taken to be little. Windows are another matter: the master of a round decides them alone.
 pub(super) struct Clock(Mutex<(Timestamp, Instant)>);
 
 impl Clock {

@@ -14,6 +14,10 @@ use crate::open::OpenError;
 pub(super) enum Fault {
     /// There is no connection: nothing was sent.
     NotSent(RedisError),
+    /// What answers is not what Dibs needs, until somebody changes it: nothing was sent.
+    Unfit(String),
+    /// What answers is not what Dibs needs, and may become so by itself: nothing was sent.
+    NotYet(String),
     /// What was sent was answered by an error, or not at all.
     Sent(RedisError),
     /// What was only looked at is none that Dibs knows.
@@ -33,21 +37,28 @@ impl Fault {
     pub(super) fn is_no_script(&self) -> bool {
         match self {
             Self::Sent(error) => error.code() == Some("NOSCRIPT"),
-            Self::NotSent(_) | Self::Unreadable(_) | Self::InDoubt(_) => false,
+            Self::NotSent(_)
+            | Self::Unfit(_)
+            | Self::NotYet(_)
+            | Self::Unreadable(_)
+            | Self::InDoubt(_) => false,
         }
     }
 
     /// Why the Redis at `address` cannot be used.
     pub(super) fn at(&self, address: &Address) -> OpenError {
-        let (Self::NotSent(error) | Self::Sent(error)) = self else {
-            return OpenError::Refused(format!("{address}: {}", self.sentence()));
-        };
         let line = format!("{address}: {}", self.sentence());
-        let may_pass = matches!(error.code(), Some("LOADING" | "BUSY" | "MASTERDOWN"));
-        if may_pass || (error.is_io_error() && !is_certificate(error)) {
-            OpenError::Unreachable(line)
-        } else {
-            OpenError::Refused(line)
+        if self.may_pass() { OpenError::Unreachable(line) } else { OpenError::Refused(line) }
+    }
+
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::NotSent(error) | Self::Sent(error) => match error.code() {
+                Some("LOADING" | "BUSY" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN") => true,
+                Some(_) | None => error.is_io_error() && !is_certificate(error),
+            },
+            Self::NotYet(_) => true,
+            Self::Unfit(_) | Self::Unreadable(_) | Self::InDoubt(_) => false,
         }
     }
 
@@ -61,6 +72,7 @@ impl Fault {
     fn sentence(&self) -> String {
         match self {
             Self::NotSent(error) | Self::Sent(error) => format!("{} ({error})", advice(error)),
+            Self::Unfit(why) | Self::NotYet(why) => why.clone(),
             Self::Unreadable(unreadable) | Self::InDoubt(unreadable) => unreadable.to_string(),
         }
     }
@@ -72,9 +84,11 @@ impl From<Fault> for GateError {
             Fault::Sent(error) if is_lost(error) => Self::NotKnown,
             Fault::Sent(error) if is_cut_short(error) => fault.not_known(),
             Fault::InDoubt(_) => fault.not_known(),
-            Fault::NotSent(_) | Fault::Sent(_) | Fault::Unreadable(_) => {
-                Self::Unavailable(fault.sentence())
-            }
+            Fault::NotSent(_)
+            | Fault::Unfit(_)
+            | Fault::NotYet(_)
+            | Fault::Sent(_)
+            | Fault::Unreadable(_) => Self::Unavailable(fault.sentence()),
         }
     }
 }
@@ -113,8 +127,9 @@ fn advice(error: &RedisError) -> &'static str {
             "the user needs more rights in Redis: ACL SETUSER <user> ~<prefix>:* \
              +@all -@dangerous +info"
         }
-        Some("MOVED" | "ASK" | "CLUSTERDOWN" | "CROSSSLOT") => {
-            "this Redis is a node of a cluster: name a Redis that stands alone"
+        Some("CLUSTERDOWN") => "the cluster has slots that no master serves: see CLUSTER INFO",
+        Some("MOVED" | "ASK" | "TRYAGAIN") => {
+            "the cluster is moving the slot of this round to another node: wait until it has"
         }
         Some("MASTERDOWN") => "this Redis is a replica without its primary: name the primary",
         Some("ERR")
@@ -125,6 +140,9 @@ fn advice(error: &RedisError) -> &'static str {
         Some(_) => "Redis refuses",
         None if is_certificate(error) => {
             "the certificate of Redis is not trusted: name the file of its root in engines_ca"
+        }
+        None if error.kind() == ErrorKind::AuthenticationFailed => {
+            "Redis refuses this user and password: correct the gate's address"
         }
         None if error.is_io_error() => "there is no connection to Redis",
         None if error.kind() == ErrorKind::RESP3NotSupported => {

@@ -5,14 +5,20 @@
 mod address;
 mod call;
 mod clock;
+mod cluster;
 mod fault;
+mod info;
 mod keys;
 mod link;
+mod node;
 mod open;
 mod record;
 mod reply;
 mod script;
+mod sentinel;
+mod slot;
 mod warm;
+mod wire;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -236,6 +242,8 @@ impl RedisGate {
     }
 
     pub(super) async fn probe(&self) -> Result<(), GateError> {
+        let Inner { claims, rest, .. } = &*self.0;
+        tokio::try_join!(claims.check(), rest.check())?;
         self.mark().await?;
         Ok(self.try_grant().await?)
     }

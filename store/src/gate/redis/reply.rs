@@ -64,6 +64,12 @@ impl Fields {
         Ok(Some((Position { incarnation, sequence }, frozen)))
     }
 
+    /// The round was frozen since then.
+    pub(super) fn freeze(&mut self) {
+        self.find("frozen");
+        self.0.push((b"frozen".to_vec(), Value::Int(1)));
+    }
+
     /// Whether the script refused the call.
     pub(super) fn refusal(&mut self) -> Result<Option<Refusal>, Unreadable> {
         let Some(value) = self.find("refused") else { return Ok(None) };

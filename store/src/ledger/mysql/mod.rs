@@ -20,12 +20,13 @@ use std::time::Duration;
 
 use sale::id::InstallId;
 use sale::time::Timestamp;
+use sale::token::KeyId;
 use sqlx::Connection as _;
 use sqlx::mysql::MySqlPool;
 use tokio::time::{sleep, timeout};
 
 use super::LedgerError;
-use super::change::run_since;
+use super::change::{are_foreign, run_since};
 use super::rows::readable;
 use crate::open::OpenError;
 pub use address::Address;
@@ -119,6 +120,32 @@ impl MySqlLedger {
             .await?;
             tx.commit().await?;
             Ok(since)
+        })
+        .await
+    }
+
+    pub(in crate::ledger) async fn admit_keys(
+        &self,
+        keys: &[KeyId],
+        anew: bool,
+    ) -> Result<bool, Fault> {
+        tried(async || {
+            let mut tx = self.write().await?;
+            // One process after the other: of two at their first start, the second knows.
+            sqlx::query("SELECT id FROM install FOR UPDATE").fetch_one(&mut *tx).await?;
+            let known: Vec<Vec<u8>> =
+                sqlx::query_scalar("SELECT id FROM token_keys").fetch_all(&mut *tx).await?;
+            if !anew && are_foreign(keys, &known) {
+                return Ok(false);
+            }
+            for key in keys {
+                sqlx::query("INSERT IGNORE INTO token_keys (id) VALUES (?)")
+                    .bind(&key.0[..])
+                    .execute(&mut *tx)
+                    .await?;
+            }
+            tx.commit().await?;
+            Ok(true)
         })
         .await
     }

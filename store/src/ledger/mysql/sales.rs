@@ -115,18 +115,19 @@ async fn amend(
         .await?;
     let Some(sale) = by_id(tx, id).await? else { return Ok(Amended::Unknown) };
     match amending(&sale, amendment, now) {
-        Err(refused) => return Ok(refused),
-        Ok(Change::Name(name)) => {
+        Change::NotUpcoming => return Ok(Amended::NotUpcoming),
+        Change::EmptyWindow => return Ok(Amended::EmptyWindow),
+        Change::Name(name) => {
             sqlx::query("UPDATE sales SET name = ? WHERE id = ?")
                 .bind(name.get())
                 .bind(id.as_str().as_bytes())
                 .execute(&mut *tx)
                 .await?;
         }
-        Ok(Change::Terms { window, closed }) => {
+        Change::Terms { window, closed } => {
             write_terms(tx, sale.round, window, closed).await?;
         }
-        Ok(Change::Nothing) => {}
+        Change::Nothing => {}
     }
     Ok(Amended::Done(standing(tx, id).await?))
 }

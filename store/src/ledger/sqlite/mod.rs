@@ -15,13 +15,14 @@ use std::time::Duration;
 
 use sale::id::InstallId;
 use sale::time::Timestamp;
+use sale::token::KeyId;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{ConnectOptions as _, Connection as _, Sqlite, Transaction};
 
 use super::LedgerError;
-use super::change::run_since;
+use super::change::{are_foreign, run_since};
 use super::rows::readable;
 pub(in crate::ledger) use fault::Fault;
 
@@ -104,6 +105,27 @@ impl SqliteLedger {
             .await?;
         tx.commit().await?;
         Ok(since)
+    }
+
+    pub(in crate::ledger) async fn admit_keys(
+        &self,
+        keys: &[KeyId],
+        anew: bool,
+    ) -> Result<bool, Fault> {
+        let mut tx = self.write().await?;
+        let known: Vec<Vec<u8>> =
+            sqlx::query_scalar("SELECT id FROM token_keys").fetch_all(&mut *tx).await?;
+        if !anew && are_foreign(keys, &known) {
+            return Ok(false);
+        }
+        for key in keys {
+            sqlx::query("INSERT OR IGNORE INTO token_keys (id) VALUES (?)")
+                .bind(&key.0[..])
+                .execute(&mut *tx)
+                .await?;
+        }
+        tx.commit().await?;
+        Ok(true)
     }
 
     pub(in crate::ledger) async fn probe(&self) -> Result<(), Fault> {

@@ -77,18 +77,19 @@ impl SqliteLedger {
         let mut tx = self.write().await?;
         let Some(sale) = by_id(&mut *tx, id).await? else { return Ok(Amended::Unknown) };
         match amending(&sale, amendment, now) {
-            Err(refused) => return Ok(refused),
-            Ok(Change::Name(name)) => {
+            Change::NotUpcoming => return Ok(Amended::NotUpcoming),
+            Change::EmptyWindow => return Ok(Amended::EmptyWindow),
+            Change::Name(name) => {
                 sqlx::query("UPDATE sales SET name = ? WHERE id = ?")
                     .bind(name.get())
                     .bind(id.as_str())
                     .execute(&mut *tx)
                     .await?;
             }
-            Ok(Change::Terms { window, closed }) => {
+            Change::Terms { window, closed } => {
                 write_terms(&mut *tx, sale.round, window, closed).await?;
             }
-            Ok(Change::Nothing) => {}
+            Change::Nothing => {}
         }
         let sale = standing(&mut *tx, id).await?;
         tx.commit().await?;

@@ -3,6 +3,7 @@
 
 pub(crate) mod grants;
 pub(crate) mod outbox;
+pub(crate) mod recovering;
 pub(crate) mod rounds;
 pub(crate) mod settling;
 
@@ -61,6 +62,16 @@ macro_rules! every_case {
                 a_retired_round_is_gone,
                 a_retired_round_can_be_loaded_again_and_remembers_nothing,
                 what_happens_to_a_round_touches_no_other;
+            recovering:
+                a_gate_that_is_behind_what_was_seen_refuses_and_is_frozen,
+                a_gate_of_an_older_incarnation_refuses_and_is_frozen,
+                what_a_rebuild_needs_is_not_refused,
+                a_frozen_gate_refuses_and_its_outbox_is_due_at_once,
+                a_gate_of_a_later_incarnation_is_not_frozen,
+                a_gate_gives_way_only_if_frozen_drained_older_and_unmoved,
+                the_gate_that_takes_the_place_has_nothing_of_the_old_one,
+                of_several_that_rebuild_at_once_one_wins,
+                calls_on_their_way_at_once_accuse_nobody;
         }
         $run! { contract::always_due() =>
             outbox:

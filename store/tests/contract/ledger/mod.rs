@@ -3,6 +3,7 @@
 
 pub(crate) mod aside;
 pub(crate) mod decide;
+pub(crate) mod keys;
 pub(crate) mod recovering;
 pub(crate) mod restocks;
 pub(crate) mod sales;
@@ -45,6 +46,9 @@ macro_rules! every_case {
                 a_rejection_takes_no_units_and_a_verdict_stays,
                 a_call_of_any_size_is_decided,
                 any_history_of_calls_ends_as_the_simple_model_says;
+            keys:
+                keys_are_admitted_first_or_beside_one_that_was_or_anew,
+                of_strangers_at_the_same_time_one_is_the_first;
             recovering:
                 a_new_round_is_loaded_once,
                 a_loaded_round_recovers_once_an_incarnation,
