@@ -2,6 +2,8 @@
 //!
 //! A lane a slot. While as many calls are in flight as may be, the lane's claims queue up; the
 //! next call takes them all. An idle lane adds no wait, a crowd gets large batches.
+//!
+//! Public, so that it can be measured without HTTP around it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,16 +27,16 @@ use crate::settings::Settings;
 
 /// What the gate said to one claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Answered {
+pub struct Answered {
     /// The answer.
-    pub(crate) answer: Answer,
+    pub answer: Answer,
     /// The gate's clock at the call.
-    pub(crate) now: Timestamp,
+    pub now: Timestamp,
 }
 
 /// Why a claim got no answer of the gate.
 #[derive(Debug, Clone, thiserror::Error)]
-pub(crate) enum Unanswered {
+pub enum Unanswered {
     /// The slot's queue is full; the gate was not asked.
     #[error("too many claims are waiting")]
     QueueFull,
@@ -47,7 +49,7 @@ pub(crate) enum Unanswered {
 }
 
 /// The lanes of all live slots.
-pub(crate) struct Batcher {
+pub struct Batcher {
     lanes: DashMap<Slot, mpsc::Sender<Waiting>>,
     gate: Gate,
     publisher: Publisher,
@@ -71,7 +73,7 @@ struct Waiting {
 
 impl Batcher {
     /// A batcher without lanes; the first claim of a slot opens its lane.
-    pub(crate) fn new(gate: Gate, publisher: Publisher, settings: &Settings) -> Self {
+    pub fn new(gate: Gate, publisher: Publisher, settings: &Settings) -> Self {
         let bounds = Bounds {
             queued: settings.claims_queued.max(1),
             a_call: settings.claims_a_call.max(1),
@@ -83,7 +85,7 @@ impl Batcher {
     }
 
     /// Asks the gate. Who drops the future gives up the answer, not the claim.
-    pub(crate) async fn claim(&self, slot: Slot, claim: Claim) -> Result<Answered, Unanswered> {
+    pub async fn claim(&self, slot: Slot, claim: Claim) -> Result<Answered, Unanswered> {
         let (answer, answered) = oneshot::channel();
         self.queue(slot, Waiting { claim, answer })?;
         match tokio::time::timeout(self.bounds.claim_within, answered).await {
@@ -99,7 +101,7 @@ impl Batcher {
     }
 
     /// Answers what is queued, refuses what comes, and returns when no call is in flight.
-    pub(crate) async fn end(&self) {
+    pub async fn end(&self) {
         self.end.cancel();
         self.tasks.close();
         self.tasks.wait().await;
@@ -152,6 +154,14 @@ async fn run(
         };
         if count == 0 {
             break;
+        }
+        // Claims that have arrived and not been read yet come along: a crowd that was answered
+        // together is back together. It costs an idle lane one look at the sockets.
+        tokio::task::yield_now().await;
+        while taken.len() < bounds.a_call
+            && let Ok(waiting) = queue.try_recv()
+        {
+            taken.push(waiting);
         }
         calls.spawn(caller.clone().call(std::mem::take(&mut taken)));
     }

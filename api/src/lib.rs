@@ -3,13 +3,13 @@
 //! This crate never writes an order's state: it asks the gate, and hands over what was granted.
 
 mod admin;
-mod batcher;
+pub mod batcher;
 mod claim;
 mod directory;
 mod error;
 mod guests;
 mod metric;
-mod publisher;
+pub mod publisher;
 mod request;
 mod sales;
 mod settings;

@@ -58,7 +58,12 @@ pub(crate) fn asked(claims: usize, grants: &Result<Grants, GateError>, took: Dur
     metrics::histogram!("dibs_api_grant_size").record(claims as f64);
     metrics::histogram!("dibs_api_grant_seconds", "result" => result).record(took);
     match grants {
-        Ok(grants) => grants.answers.iter().for_each(|answer| claimed(name(answer), 1)),
+        Ok(grants) => {
+            // Neighbours mostly have the same answer, and each step of a counter costs a look-up.
+            for alike in grants.answers.chunk_by(|one, next| name(one) == name(next)) {
+                claimed(name(&alike[0]), alike.len());
+            }
+        }
         Err(_) => claimed("unanswered", claims),
     }
 }

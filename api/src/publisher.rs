@@ -18,13 +18,13 @@ use crate::metric;
 
 /// The way into the publisher's queue.
 #[derive(Clone)]
-pub(crate) struct Publisher {
+pub struct Publisher {
     queue: mpsc::Sender<Arc<Batch>>,
 }
 
 impl Publisher {
     /// A queue of `bound` batches, and what works on it.
-    pub(crate) fn new(bound: usize) -> (Self, mpsc::Receiver<Arc<Batch>>) {
+    pub fn new(bound: usize) -> (Self, mpsc::Receiver<Arc<Batch>>) {
         let (queue, waiting) = mpsc::channel(bound.max(1));
         (Self { queue }, waiting)
     }

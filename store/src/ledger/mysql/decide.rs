@@ -10,7 +10,7 @@ use sale::time::Timestamp;
 use sqlx::{MySqlConnection, QueryBuilder};
 
 use super::fault::Fault;
-use super::{MySqlLedger, ROWS_A_STATEMENT, recovering, tickets, tried};
+use super::{MySqlLedger, ROWS_A_STATEMENT, is_kept, recovering, tickets, tried};
 use crate::ledger::rows::{buyer, push_list};
 use crate::ledger::sitting::{Holdings, OpenRound, Sitting, Tally};
 use crate::ledger::{DeadlineFrom, Decision, LedgerError, Reached};
@@ -98,7 +98,7 @@ async fn holdings(tx: &mut MySqlConnection, orders: &[OrderV1]) -> Result<Holdin
             query.push_bind(round.0).push(" AND buyer IN ");
             push_list(&mut query, part.iter().map(|buyer| buyer.as_str().as_bytes()));
             let found: Vec<(Vec<u8>, u8)> =
-                query.build_query_as().persistent(false).fetch_all(&mut *tx).await?;
+                query.build_query_as().persistent(is_kept(part.len())).fetch_all(&mut *tx).await?;
             for (by, n) in found {
                 holdings.add(round, buyer("holdings", by)?, n);
             }
@@ -124,7 +124,7 @@ async fn write(
     for part in orders.chunks(ROWS_A_STATEMENT) {
         let mut query = QueryBuilder::new("DELETE FROM aside WHERE ticket IN ");
         push_list(&mut query, part.iter().map(|order| &order.ticket.0[..]));
-        query.build().persistent(false).execute(&mut *tx).await?;
+        query.build().persistent(is_kept(part.len())).execute(&mut *tx).await?;
     }
     Ok(())
 }
@@ -148,7 +148,7 @@ async fn insert_orders(
                 .push_bind(state.granted_at.millis())
                 .push_bind(state.decided_at.map(Timestamp::millis));
         });
-        query.build().persistent(false).execute(&mut *tx).await?;
+        query.build().persistent(is_kept(part.len())).execute(&mut *tx).await?;
     }
     Ok(())
 }
@@ -162,7 +162,7 @@ async fn insert_holdings(tx: &mut MySqlConnection, taken: &[(&OrderV1, u8)]) -> 
                 .push_bind(*n)
                 .push_bind(&order.ticket.0[..]);
         });
-        query.build().persistent(false).execute(&mut *tx).await?;
+        query.build().persistent(is_kept(part.len())).execute(&mut *tx).await?;
     }
     Ok(())
 }

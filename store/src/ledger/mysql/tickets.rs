@@ -7,7 +7,7 @@ use sqlx::{Executor as _, MySql, MySqlConnection, QueryBuilder};
 
 use super::connection::Held;
 use super::fault::Fault;
-use super::{MySqlLedger, ROWS_A_STATEMENT, restocks, sales, tried};
+use super::{MySqlLedger, ROWS_A_STATEMENT, is_kept, restocks, sales, tried};
 use crate::gate::{Settlement, Snapshot};
 use crate::ledger::rows::{OrderRow, named, push_list, push_range, readable, text};
 use crate::ledger::{Counts, LedgerError, Row, StatusFilter};
@@ -144,8 +144,11 @@ pub(super) async fn standing<'a>(
         let mut query = QueryBuilder::new(OrderRow::SELECT);
         query.push("ticket IN ");
         push_list(&mut query, part.iter().map(|ticket| &ticket.0[..]));
-        let found: Vec<OrderRow> =
-            query.build_query_as().persistent(false).fetch_all(&mut *connection).await?;
+        let found: Vec<OrderRow> = query
+            .build_query_as()
+            .persistent(is_kept(part.len()))
+            .fetch_all(&mut *connection)
+            .await?;
         for order in found {
             let settlement = order.settlement()?;
             standing.insert(settlement.ticket, settlement);
