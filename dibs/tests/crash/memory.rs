@@ -56,6 +56,9 @@ impl Memory {
             final_version: None,
         };
         let told = self.told.entry(id.clone()).or_insert_with(new);
+        if self.forgetful && told.token != token {
+            told.granted_anew(&token);
+        }
         assert_eq!((&told.claim, &told.token), (claim, &token), "a ticket is of one claim: {id}");
         let version = parsed(ticket.get())["version"].as_u64().unwrap();
         if !self.forgetful || version >= told.newest() {
@@ -96,6 +99,15 @@ impl Told {
         assert_eq!(known, ticket, "one version, two texts");
         if shown["final"] == true {
             self.final_version = Some(version);
+        }
+    }
+
+    /// The gate has lost the grant, and the ticket was granted at a later moment, which its token
+    /// and its text tell. What was final stays.
+    fn granted_anew(&mut self, token: &str) {
+        self.token = token.to_owned();
+        if !self.is_final() {
+            self.versions.clear();
         }
     }
 

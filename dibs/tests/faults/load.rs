@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use futures_util::{StreamExt as _, stream};
 use rand::RngExt as _;
 use rand::rngs::StdRng;
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use tokio::task::JoinSet;
 
 use crate::books::{check_all, check_tickets};
@@ -150,4 +150,23 @@ pub(crate) async fn win(deployment: &Deployment, name: &str, buyers: usize) -> V
         eventually("he has a ticket", async || claim.owed(&claim.send(api).await.ok()?)).await
     });
     join_all(wins).await
+}
+
+/// The same, until each has his ticket or is told that nothing is left.
+pub(crate) async fn win_what_is_left(
+    deployment: &Deployment,
+    name: &str,
+    buyers: usize,
+) -> Vec<Owed> {
+    let claims = deployment.apis.iter().cycle().take(buyers).enumerate().map(async |(n, api)| {
+        let claim = Claim::of("cups", &format!("{name}-{n}"));
+        eventually("he is answered", async || {
+            let answer = claim.send(api).await.ok()?;
+            let refused = answer.body["type"] == "/problems/sold-out";
+            assert!(refused || answer.status != StatusCode::CONFLICT, "{answer:?}");
+            (refused || answer.status.is_success()).then(|| claim.owed(&answer))
+        })
+        .await
+    });
+    join_all(claims).await.into_iter().flatten().collect()
 }

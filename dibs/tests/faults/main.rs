@@ -12,6 +12,15 @@ mod harness;
 #[allow(dead_code, reason = "the contract's tests use all of it")]
 #[path = "../contract/ask.rs"]
 mod ask;
+#[allow(dead_code, reason = "the contract's tests use all of it")]
+#[path = "../contract/raw.rs"]
+mod raw;
+#[allow(dead_code, reason = "the contract's tests use all of it")]
+#[path = "../contract/sse.rs"]
+mod sse;
+#[allow(dead_code, reason = "the contract's tests use all of it")]
+#[path = "../contract/ws.rs"]
+mod ws;
 
 #[allow(dead_code, reason = "the crash tests use all of it")]
 #[path = "../crash/books.rs"]
@@ -72,6 +81,7 @@ mod killed;
 mod poisoned;
 mod rolling;
 mod set_back;
+mod silent;
 mod stopped;
 mod twice;
 mod unanswered;

@@ -33,13 +33,20 @@ async fn a_mysql_that_is_killed_under_load_and_comes_back_costs_nobody_his_resul
     let deployment = Deployment::start(Sql::MySql, Crew::TWO_EACH).await;
     let load = Load::begin(&deployment).await;
     outage("mysql", Sql::MySql.variable(), load, &deployment).await;
+    let set_aside = "SELECT COUNT(*) FROM aside";
+    assert_eq!(deployment.install.number(set_aside).await, 0);
+    for worker in &deployment.workers {
+        let metrics = worker.metrics().await;
+        let counted = metrics.contains("dibs_worker_set_aside_total{");
+        assert!(!counted, "no attempt is counted: {metrics}");
+    }
 }
 
 async fn outage(engine: &'static str, variable: &str, mut load: Load, deployment: &Deployment) {
     load.goes_on().await;
     let outage = Outage::of(engine, variable).await;
     tokio::time::sleep(GONE).await;
-    outage.end();
+    outage.end().await;
     load.goes_on().await;
     load.end(deployment).await;
 }
