@@ -13,7 +13,7 @@ prepare_claims() {
 
 begin() { # ops address, NAME=VALUE... dibs arguments...: starts a process and waits until it is ready; its id is $!
   local ops=$1 settings=(); shift
-  while [[ $1 = *=* ]]; do settings+=("$1"); shift; done
+  while [[ ${1:-} = *=* ]]; do settings+=("$1"); shift; done
   env "${common[@]}" DIBS_OPS_LISTEN="$ops" "${settings[@]}" "$bin/dibs" "$@" >/dev/null &
   until curl -fs -o /dev/null "http://$ops/readyz"; do kill -0 $! || exit 1; sleep 0.1; done
 }

@@ -17,6 +17,8 @@ mod cluster;
 mod engine;
 #[path = "redis/insisting.rs"]
 mod insisting;
+#[path = "redis/path.rs"]
+mod path;
 #[path = "redis/refused.rs"]
 mod refused;
 #[path = "redis/server.rs"]
@@ -30,7 +32,9 @@ use cluster::Cluster;
 use contract::Round;
 use engine::Place;
 use insisting::{each_has_his_own, insisting, until_answered};
+use path::Path;
 use refused::refusal;
+use server::Server;
 use store::gate::{Bounds, GateError};
 use store::open::OpenError;
 use waiting::{replicated, says, until};
@@ -102,6 +106,50 @@ async fn what_a_silent_master_was_sent_is_not_known_and_its_repeats_are_granted_
     until(|| says(&cluster.nodes[silent], &["INFO"], "master_link_status:up\r")).await;
     assert_eq!(round.audit().await.held, 400);
     round.granted(&round.claim("late", "", 1)).await;
+    gate.close().await;
+}
+
+/// A path to each node, by which alone clients and other nodes are told to reach it.
+async fn paths_to(nodes: &[Server]) -> Vec<Path> {
+    let mut paths = Vec::new();
+    for node in nodes {
+        let path = Path::to(node.port()).await;
+        let (port, bus) = (path.port.to_string(), (node.port() + 10_000).to_string());
+        let announced = ["cluster-announce-port", &port, "cluster-announce-bus-port", &bus];
+        node.command(&[&["CONFIG", "SET"], &announced[..]].concat()).await;
+        paths.push(path);
+    }
+    for node in nodes {
+        for path in &paths {
+            let told = format!(":{}@", path.port);
+            until(|| says(node, &["CLUSTER", "NODES"], &told)).await;
+        }
+    }
+    for replica in &nodes[3..] {
+        until(|| says(replica, &["INFO"], "master_link_status:up\r")).await;
+    }
+    paths
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_to_whom_every_connection_fell_silent_are_asked_over_others() {
+    let mut cluster = Cluster::start().await;
+    let paths = paths_to(&cluster.nodes).await;
+    // Only the masters: with each of them there is a connection when it is open.
+    let masters: Vec<_> =
+        paths[..3].iter().map(|path| format!("127.0.0.1:{}", path.port)).collect();
+    let place = Place::new(&format!("redis-cluster://{}", masters.join(",")));
+    let gate = place.open(Bounds::default()).await;
+    let round = Round::warm(&gate, 1_000, 1).await;
+    let fallen = cluster.master_of(&key_of(&place, &round)).await;
+    replicated(&cluster.nodes[fallen]).await;
+    paths.iter().for_each(Path::silence);
+    cluster.nodes[fallen].kill();
+    let buyers = insisting(&round);
+    until(|| says(&cluster.nodes[fallen + 3], &["INFO"], "role:master\r")).await;
+    until_answered(|| gate.figures(round.slot)).await;
+    each_has_his_own(&round, buyers).await;
+    until_answered(|| gate.probe()).await;
     gate.close().await;
 }
 
@@ -180,7 +228,7 @@ async fn a_cluster_is_refused_as_a_single_redis_and_a_single_redis_as_a_cluster(
         let text = refusal(Place::new(&node.url()).try_open(Bounds::default()).await);
         assert!(text.contains("as redis-cluster://"), "{text}");
     }
-    let alone = server::Server::start(&[]);
+    let alone = Server::start(&[]);
     let url = alone.url().replace("redis:", "redis-cluster:");
     let text = refusal(Place::new(&url).try_open(Bounds::default()).await);
     assert!(text.contains("as redis://"), "{text}");

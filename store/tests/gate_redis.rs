@@ -5,6 +5,8 @@
 #[macro_use]
 #[path = "contract/gate/mod.rs"]
 mod contract;
+#[path = "redis/behind.rs"]
+mod behind;
 #[path = "redis/damage.rs"]
 mod damage;
 #[path = "redis/engine.rs"]

@@ -15,6 +15,8 @@ mod certificates;
 mod engine;
 #[path = "redis/insisting.rs"]
 mod insisting;
+#[path = "redis/path.rs"]
+mod path;
 #[path = "redis/refused.rs"]
 mod refused;
 #[path = "redis/sentinels.rs"]
@@ -30,9 +32,11 @@ use certificates::Certificates;
 use contract::Round;
 use engine::Place;
 use insisting::{each_has_his_own, insisting, until_answered};
+use path::Path;
 use refused::refusal;
 use sale::id::InstallId;
 use sentinels::Watched;
+use server::Server;
 use store::gate::Bounds;
 use store::gate::redis::{self, Address};
 use store::open::OpenError;
@@ -128,6 +132,58 @@ async fn a_sentinel_that_is_away_or_silent_is_not_missed() {
     gate.probe().await.unwrap();
     let opened = place.try_open(Bounds::default()).await;
     assert!(matches!(opened, Err(OpenError::Unreachable(_))), "nobody tells where the master is");
+    gate.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sentinels_to_whom_every_connection_fell_silent_are_asked_over_others() {
+    let mut watched = Watched::start().await;
+    let mut paths = Vec::new();
+    for sentinel in &watched.sentinels {
+        paths.push(Path::to(sentinel.port()).await);
+    }
+    let place = Place::new(&watched.url_of(paths.iter().map(|path| path.port)));
+    let gate = place.open(Bounds::default()).await;
+    let round = Round::warm(&gate, 1_000, 1).await;
+    gate.probe().await.unwrap();
+    replicated(&watched.servers[0]).await;
+    paths.iter().for_each(Path::silence);
+    watched.servers[0].kill();
+    let buyers = insisting(&round);
+    watched.successor_of(0).await;
+    until_answered(|| gate.figures(round.slot)).await;
+    each_has_his_own(&round, buyers).await;
+    until_answered(|| gate.probe()).await;
+    gate.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_master_that_the_fewer_sentinels_name_is_not_used() {
+    let mut watched = Watched::start().await;
+    let strange = Server::start_as("", &[], None);
+    let config = format!("sentinel monitor shop 127.0.0.1 {} 2\n", strange.port());
+    let cut_off = Server::start_as(&config, &["--sentinel"], None);
+    let known = watched.sentinels.iter().map(Server::port);
+    let place = Place::new(&watched.url_of([cut_off.port()].into_iter().chain(known)));
+    let gate = place.open(Bounds::default()).await;
+    let round = Round::warm(&gate, 10, 1).await;
+    replicated(&watched.servers[0]).await;
+    let down_after = |ms| ["SENTINEL", "SET", "shop", "down-after-milliseconds", ms];
+    for sentinel in &watched.sentinels {
+        sentinel.command(&down_after("3600000")).await;
+    }
+    watched.servers[0].kill();
+    let opened = place.try_open(Bounds::default()).await;
+    assert!(matches!(opened, Err(OpenError::Unreachable(_))), "the most name one that is away");
+    assert!(gate.probe().await.is_err());
+    for sentinel in &watched.sentinels {
+        sentinel.command(&down_after("1000")).await;
+    }
+    watched.successor_of(0).await;
+    until_answered(|| gate.probe()).await;
+    until_answered(|| gate.figures(round.slot)).await;
+    round.granted(&round.claim("ada", "", 1)).await;
+    assert_eq!(strange.ask::<u64>(&["DBSIZE"]).await, 0);
     gate.close().await;
 }
 

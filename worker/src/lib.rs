@@ -45,6 +45,7 @@ pub struct Worker {
     contact: Arc<Contact>,
     breaker: Arc<Breaker>,
     walked: Arc<Walked>,
+    keeper: Arc<Mutex<Keeper>>,
     settings: Settings,
     probed: Mutex<Option<(Instant, Result<(), String>)>>,
 }
@@ -93,12 +94,13 @@ impl Worker {
             let keeper = tending.clone();
             async move { keeper.lock().await.step().await }
         }));
+        let recovering = keeper.clone();
         tasks.spawn(run::every("recovering", settings.recover_every, stop, move || {
-            let keeper = keeper.clone();
+            let keeper = recovering.clone();
             async move { keeper.lock().await.recover().await }
         }));
         tasks.close();
-        Self { tasks, seams, contact, breaker, walked, settings, probed: Mutex::new(None) }
+        Self { tasks, seams, contact, breaker, walked, keeper, settings, probed: Mutex::new(None) }
     }
 
     /// Rounds whose gate is being rebuilt, as the last walk saw it; of many, the first hundred.
@@ -141,5 +143,6 @@ impl Worker {
     /// finished stands in the outbox or is set aside, and comes again.
     pub async fn end(self) {
         self.tasks.wait().await;
+        self.keeper.lock().await.end().await;
     }
 }

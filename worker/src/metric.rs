@@ -8,9 +8,18 @@ use sale::time::Timestamp;
 use store::gate::Figures;
 use store::ledger::Decision;
 
-/// Tells the recorder what these are.
+/// What the keeper changes of rounds.
+const CHANGES: [&str; 5] = ["loaded", "retired", "settled_anew", "recovering", "rebuilt"];
+
+/// Tells the recorder what these are. What alerts watch is there from the start, so that the first
+/// event is seen as an increase.
 pub(crate) fn describe() {
     store::stage::describe();
+    metrics::counter!("dibs_worker_orders_total", "verdict" => "foreign").increment(0);
+    metrics::counter!("dibs_worker_panics_total").increment(0);
+    for change in CHANGES {
+        metrics::counter!("dibs_worker_rounds_total", "change" => change).increment(0);
+    }
     describe_histogram!(
         "dibs_worker_decide_seconds",
         Unit::Seconds,
@@ -188,5 +197,26 @@ impl Held {
         units("available", self.available as f64);
         units("pending", self.pending as f64);
         units("confirmed", self.confirmed as f64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::*;
+
+    #[test]
+    fn what_alerts_watch_is_there_before_it_happens() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&recorder, describe);
+        let page = recorder.handle().render();
+        for watched in [
+            "dibs_worker_orders_total{verdict=\"foreign\"} 0",
+            "dibs_worker_panics_total 0",
+            "dibs_worker_rounds_total{change=\"recovering\"} 0",
+        ] {
+            assert!(page.lines().any(|line| line == watched), "{watched}: {page}");
+        }
     }
 }

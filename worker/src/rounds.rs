@@ -5,10 +5,13 @@
 //! with buyers nor with rounds of the past.
 
 mod astray;
+mod build;
+mod lease;
 mod quiet;
 mod recover;
 mod restocks;
 mod retire;
+mod wait;
 mod walked;
 
 use std::collections::{HashMap, HashSet};
@@ -107,6 +110,18 @@ enum Trouble {
          {sold} are sold by its count, {} by the ledger's", ledger.sold()
     )]
     Astray { held: u64, sold: u64, ledger: Counts },
+    #[error(
+        "the gate is of incarnation {gate} and the ledger of {ledger}: the ledger is older than the \
+         gate. If it was restored from a backup, do what docs/operations.md says under \
+         'Backup and restore'"
+    )]
+    Ahead { gate: u32, ledger: u32 },
+}
+
+impl Trouble {
+    fn ahead(gate: &Figures, sale: &Sale) -> Self {
+        Self::Ahead { gate: gate.incarnation, ledger: sale.incarnation }
+    }
 }
 
 impl Keeper {
@@ -126,15 +141,37 @@ impl Keeper {
 
     /// One walk.
     pub(crate) async fn step(&mut self) {
+        self.collect().await;
         let walked = self.walk().await;
         self.note(None, walked);
     }
 
     /// One step of each rebuild that this worker is at.
     pub(crate) async fn recover(&mut self) {
+        self.collect().await;
         for round in self.recovery.rounds() {
             let stepped = self.recovery.step(&self.seams, round).await;
             self.note(Some(round), stepped);
+        }
+    }
+
+    /// Ends what it has begun, after its last step.
+    pub(crate) async fn end(&mut self) {
+        self.recovery.end().await;
+    }
+
+    /// Takes note of the rounds that were loaded since the last step, or could not be.
+    async fn collect(&mut self) {
+        for (round, trouble) in self.recovery.collect(&self.seams).await {
+            self.note(Some(round), Err(trouble));
+        }
+    }
+
+    /// Waits for the rounds that are being loaded.
+    #[cfg(test)]
+    pub(crate) async fn built(&mut self) {
+        for (round, trouble) in self.recovery.built(&self.seams).await {
+            self.note(Some(round), Err(trouble));
         }
     }
 
@@ -202,8 +239,10 @@ impl Keeper {
             Seen::Live(counts, figures) => (counts, figures),
         };
         if figures.incarnation > sale.incarnation {
-            // Rebuilt since the ledger was read.
-            return Ok(());
+            // Rebuilt since the ledger was read, unless the ledger was set back.
+            let read_again = self.seams.ledger.sale_of(sale.round).await?;
+            let ahead = read_again.filter(|sale| figures.incarnation > sale.incarnation);
+            return ahead.map_or(Ok(()), |sale| Err(Trouble::ahead(&figures, &sale)));
         }
         if let Some(why) = sale.loss_in(&figures) {
             return self.recovery.begin(&self.seams, sale, why).await;
@@ -226,7 +265,7 @@ impl Keeper {
 
     /// Those that the ledger's rows say, and those that were found since.
     fn tell_recovering(&self, mut rounds: Vec<RoundId>) {
-        rounds.extend(self.recovery.rounds());
+        rounds.extend(self.recovery.recovering());
         rounds.sort_unstable();
         rounds.dedup();
         metric::recovering(rounds.len());
@@ -272,6 +311,25 @@ fn next_most(asked: u32, listed: usize, live: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tests::bench::Bench;
+
+    #[tokio::test]
+    async fn a_ledger_that_is_older_than_the_gate_is_told_with_what_to_do() {
+        let bench = Bench::new().await;
+        let sale = bench.cold_sale("lamp", 10).await;
+        let mut snapshot = bench.seams.ledger.snapshot(sale.round).await.unwrap().unwrap();
+        snapshot.incarnation = 2;
+        assert!(bench.seams.gate.warm(snapshot, None).await.unwrap());
+        let settings = crate::Settings::default();
+        let mut keeper = Keeper::new(bench.seams.clone(), Arc::default(), &settings);
+        for _loaded_or_not in 0..2 {
+            keeper.step().await;
+            let told = &keeper.troubles[&Some(sale.round)];
+            assert!(told.contains("Backup and restore"), "{told}");
+            bench.seams.ledger.confirm_loaded(sale.round, 1).await.unwrap();
+            keeper.troubles.clear();
+        }
+    }
 
     #[test]
     fn the_walk_covers_the_live_rounds_and_not_those_of_the_past() {

@@ -30,8 +30,18 @@ pub struct Settings {
     /// A worker that rebuilds a round and says nothing for so long is taken to be dead, and
     /// another takes over.
     pub lease_for: Duration,
-    /// Fences that have not come back for so long are sent again.
+    /// Fences that have not come back for so long are sent again; each further time it is twice
+    /// as long.
     pub fence_again: Duration,
+    /// A round is rebuilt when the ledger's counts of it have not moved for so long, after its
+    /// fences are back and the outbox of its old gate is empty: other workers may have had orders
+    /// of it in hand.
+    pub still_for: Duration,
+    /// The same when there is no old gate any more: longer than what was given back to the log
+    /// takes to come again.
+    pub still_without_gate: Duration,
+    /// The first pause after a round could not be loaded; each further one is twice as long.
+    pub build_again: Duration,
     /// A change of stock that is unfinished for so long is finished by the worker.
     pub restock_after: Duration,
     /// A round that has been closed for so long leaves the gate.
@@ -57,6 +67,10 @@ impl Default for Settings {
             recover_every: Duration::from_millis(100),
             lease_for: Duration::from_secs(5),
             fence_again: Duration::from_secs(5),
+            still_for: Duration::from_secs(1),
+            // What was given back comes again after 5 s.
+            still_without_gate: Duration::from_secs(6),
+            build_again: Duration::from_millis(500),
             restock_after: Duration::from_secs(3),
             retire_after: Duration::from_secs(600),
             finish_within: Duration::from_secs(5),

@@ -72,12 +72,13 @@ impl Server {
 
 /// As if another worker had the only round in hand: this server's leaves it alone.
 async fn lease_to_nobody(server: &Server) {
-    let lease = "UPDATE rounds SET leased_by = zeroblob(16), leased_until = 9000000000000";
-    on_ledger(server, lease).await;
+    let anothers = "CREATE TRIGGER anothers BEFORE UPDATE OF leased_by, fences ON rounds \
+                    BEGIN SELECT RAISE(IGNORE); END";
+    on_ledger(server, anothers).await;
 }
 
 async fn end_lease(server: &Server) {
-    on_ledger(server, "UPDATE rounds SET leased_until = 0").await;
+    on_ledger(server, "DROP TRIGGER anothers").await;
 }
 
 #[tokio::test]

@@ -3,12 +3,16 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use super::Slot;
+use super::{GateError, Slot};
 
 /// Slots that are remembered. At the bound all are forgotten, and the next replies and the
 /// ledger's rows tell them anew.
 const REMEMBERED: usize = 10_000;
+
+/// Between two lines in the log that tell the same of any slot.
+const TELL: Duration = Duration::from_secs(30);
 
 /// How far the writes of a slot have come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,6 +32,36 @@ impl Position {
             seen_sequence = seen.sequence,
             "the gate of a round is behind what was seen of it, and grants no more"
         );
+    }
+
+    /// Tells the operator that such a gate could not be stopped.
+    pub(super) fn stays(self, seen: Self, slot: Slot, error: &GateError) {
+        tracing::warn!(
+            round = slot.round.0,
+            incarnation = self.incarnation,
+            sequence = self.sequence,
+            seen_incarnation = seen.incarnation,
+            seen_sequence = seen.sequence,
+            %error,
+            "the gate of a round is behind what was seen of it, and could not be frozen: every \
+             call tries it again"
+        );
+    }
+}
+
+/// When something was told that every call finds.
+#[derive(Default)]
+pub(super) struct Told(Mutex<Option<Instant>>);
+
+impl Told {
+    /// Whether it should be told now.
+    pub(super) fn is_due(&self) -> bool {
+        let mut at = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = at.is_none_or(|at| at.elapsed() >= TELL);
+        if due {
+            *at = Some(Instant::now());
+        }
+        due
     }
 }
 

@@ -421,7 +421,8 @@ impl Ledger {
     }
 
     /// Takes the lease of a round that nobody holds any more, or renews one's own. Answers
-    /// whether it is `by`'s.
+    /// whether it is `by`'s. One that ends later than twice as far ahead as `until` was taken by
+    /// a clock that is wrong, and counts as ended.
     pub async fn lease(
         &self,
         round: RoundId,
@@ -443,6 +444,16 @@ impl Ledger {
     /// before he has loaded it, the round is found loaded and its gate is not: it recovers.
     pub async fn set_loaded(&self, snapshot: &Snapshot) -> Result<bool, LedgerError> {
         dispatch!(self, CALL, ledger => ledger.set_loaded(snapshot))
+    }
+
+    /// Marks a round as loaded whose gate is live in this incarnation, and was not loaded through
+    /// [`Ledger::set_loaded`]. Answers whether it was so.
+    pub async fn confirm_loaded(
+        &self,
+        round: RoundId,
+        incarnation: u32,
+    ) -> Result<bool, LedgerError> {
+        dispatch!(self, CALL, ledger => ledger.confirm_loaded(round, incarnation))
     }
 
     /// Says that a worker has reached the ledger, and learns since when it has been within

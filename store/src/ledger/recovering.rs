@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sale::id::RoundId;
 use sale::order::Batch;
@@ -22,6 +23,20 @@ pub struct Lease {
     pub by: WorkerId,
     /// When it ends, unless he renews it.
     pub until: Timestamp,
+}
+
+impl Lease {
+    /// Whether it holds, if leases are taken for so long. One that ends later than twice as far
+    /// ahead was taken by a clock that is wrong, and would keep the others away until then.
+    pub fn holds(&self, now: Timestamp, lease_for: Duration) -> bool {
+        self.until > now && self.until <= latest(now, now.plus(lease_for))
+    }
+}
+
+/// The latest that a lease can end which others are to respect, where one that is taken now would
+/// end `until`.
+pub(super) fn latest(now: Timestamp, until: Timestamp) -> Timestamp {
+    until.plus(until.since(now))
 }
 
 /// The highest write sequences of the gate that batches carried, by round and incarnation. As

@@ -1,7 +1,8 @@
 //! Keys that somebody else has damaged: what a call says that found one on its way.
 
 use redis::aio::MultiplexedConnection;
-use store::gate::{Decided, GateError};
+use sale::terms::Terms;
+use store::gate::{Decided, GateError, Snapshot};
 
 use super::contract::{self, Round, fresh_batch};
 use super::engine::{Place, connection};
@@ -59,6 +60,26 @@ async fn a_batch_that_is_due_and_gone_is_dropped_and_keeps_no_other_back() {
     assert_eq!(damaged.command::<u8>("ZCARD", "due", &[]).await, 2);
     assert_eq!(round.gate.resend(round.slot, 9).await.unwrap(), [left]);
     assert_eq!(damaged.command::<u8>("ZCARD", "due", &[]).await, 1);
+    damaged.end().await;
+}
+
+#[tokio::test]
+#[ignore = "needs Redis: ./test brings it"]
+async fn a_round_whose_last_batch_is_gone_without_a_verdict_is_drained_and_gives_way() {
+    let mut damaged = Damaged::new().await;
+    let Round { gate, slot, .. } = damaged.round.clone();
+    let id = format!("{}-0", damaged.batch.sequence);
+    assert_eq!(damaged.command::<u8>("XDEL", "outbox", &[id.as_bytes()]).await, 1);
+    damaged.round.settle(&[], &[damaged.batch]).await;
+    assert_eq!(damaged.command::<u8>("HGET", "stock", &[b"orders"]).await, 1, "it is counted");
+    gate.freeze(slot, 1).await.unwrap();
+    let drained = damaged.round.audit().await;
+    assert_eq!((drained.undecided, drained.undecided_units, drained.held), (0, 0, 1));
+    let fresh = contract::snapshot(&gate, 10, 1);
+    let terms = Terms { round: slot.round, ..fresh.terms };
+    let next = Snapshot { terms, incarnation: 2, ..fresh };
+    assert!(gate.warm(next, Some(drained.sequence)).await.unwrap());
+    assert_eq!(damaged.round.audit().await.available, 10);
     damaged.end().await;
 }
 

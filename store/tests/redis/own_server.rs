@@ -9,7 +9,7 @@ use sale::units::Units;
 use store::gate::{Bounds, Gate, GateError, Slot};
 use tokio::task::JoinSet;
 
-use super::contract::{self, Round, fresh_batch, recovering};
+use super::contract::{self, Round, fresh_batch};
 use super::engine::{Place, connection};
 use super::insisting::{each_has_his_own, insist, insisting, until_answered};
 use super::refused::refusal;
@@ -316,48 +316,4 @@ async fn a_round_that_finds_no_room_leaves_none_of_its_copy_behind() {
     assert!(gate.warm(snapshot, None).await.unwrap());
     assert_eq!(round.audit().await.available, 40_000);
     gate.close().await;
-}
-
-/// A Redis that was saved when one ticket stood in it and is set back to that, after a second
-/// was answered: the round as one saw it who was there before, and that ticket.
-async fn set_back() -> (Server, Place, Round, Claim) {
-    let mut server = Server::start(&[]);
-    let place = Place::new(&server.url());
-    let gate = place.open(Bounds::default()).await;
-    let round = Round::warm(&gate, 10, 1).await;
-    let ada = round.claim("ada", "", 1);
-    round.granted(&ada).await;
-    server.command(&["SAVE"]).await;
-    round.granted(&round.claim("bob", "", 1)).await;
-    server.kill();
-    server.start_again();
-    until_answered(|| gate.probe()).await;
-    (server, place, round, ada)
-}
-
-#[tokio::test]
-#[ignore = "needs a redis-server of its own: ./test brings it"]
-async fn a_redis_that_was_set_back_is_found_behind_by_who_was_there_before() {
-    let (_server, place, round, ada) = set_back().await;
-    let late = Round { gate: place.open(Bounds::default()).await, ..round.clone() };
-    assert_eq!(late.audit().await.held, 1, "to a newcomer all is well");
-    recovering::refuses_all(&round, &ada).await;
-    recovering::refuses_all(&late, &ada).await;
-    for gate in [round.gate, late.gate] {
-        gate.close().await;
-    }
-}
-
-#[tokio::test]
-#[ignore = "needs a redis-server of its own: ./test brings it"]
-async fn a_redis_that_was_set_back_is_found_behind_by_who_has_read_the_ledger() {
-    let (_server, place, round, ada) = set_back().await;
-    round.gate.close().await;
-    let late = Round { gate: place.open(Bounds::default()).await, ..round };
-    // Ada's grant was the first write, bob's the second.
-    late.gate.expect(late.slot, 1, 1);
-    assert!(late.read(&ada).await.is_some());
-    late.gate.expect(late.slot, 1, 2);
-    recovering::refuses_all(&late, &ada).await;
-    late.gate.close().await;
 }

@@ -46,8 +46,12 @@ impl Watched {
     }
 
     pub(crate) fn url(&self) -> String {
-        let sentinels: Vec<_> =
-            self.sentinels.iter().map(|each| format!("127.0.0.1:{}", each.port())).collect();
+        self.url_of(self.sentinels.iter().map(Server::port))
+    }
+
+    /// Its address, with Sentinels at these ports.
+    pub(crate) fn url_of(&self, ports: impl IntoIterator<Item = u16>) -> String {
+        let sentinels: Vec<_> = ports.into_iter().map(|port| format!("127.0.0.1:{port}")).collect();
         format!("{}-sentinel://{}/{SERVICE}", self.scheme, sentinels.join(","))
     }
 

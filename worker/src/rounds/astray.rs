@@ -83,11 +83,55 @@ pub(super) async fn set_aside_of(
     seams: &Seams,
     round: RoundId,
 ) -> Result<Vec<SetAside>, LedgerError> {
-    let mut rows = seams.ledger.aside(TicketId::last_before(round), PAGE).await?;
+    set_aside_after(seams, round, TicketId::last_before(round)).await
+}
+
+/// All orders of a round that are set aside.
+pub(super) async fn all_set_aside_of(
+    seams: &Seams,
+    round: RoundId,
+) -> Result<Vec<SetAside>, LedgerError> {
+    let (mut all, mut after) = (Vec::new(), TicketId::last_before(round));
+    loop {
+        let page = set_aside_after(seams, round, after).await?;
+        let Some(last) = page.last() else { return Ok(all) };
+        after = Some(last.order.ticket);
+        all.extend(page);
+    }
+}
+
+async fn set_aside_after(
+    seams: &Seams,
+    round: RoundId,
+    after: Option<TicketId>,
+) -> Result<Vec<SetAside>, LedgerError> {
+    let mut rows = seams.ledger.aside(after, PAGE).await?;
     rows.retain(|row| row.order.ticket.round() == round);
     Ok(rows)
 }
 
 fn units(aside: &[SetAside]) -> u64 {
     aside.iter().map(|row| u64::from(row.order.units.get())).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::bench::{Bench, buyers};
+
+    #[tokio::test]
+    async fn all_that_is_set_aside_of_a_round_is_found_whatever_the_page() {
+        let bench = Bench::new().await;
+        let sale = bench.cold_sale("lamp", 10).await;
+        let other = bench.cold_sale("other", 10).await;
+        let more_than_a_page = buyers(PAGE as usize + 1);
+        let orders = more_than_a_page.iter().map(|buyer| bench.lone_batch(&sale, buyer));
+        let failed: Vec<_> = orders
+            .chain([bench.lone_batch(&other, "ada")])
+            .map(|batch| (batch.orders()[0].clone(), "broken".to_owned()))
+            .collect();
+        bench.seams.ledger.set_aside(&failed, bench.seams.gate.now()).await.unwrap();
+        let found = all_set_aside_of(&bench.seams, sale.round).await.unwrap();
+        assert_eq!(found.len(), more_than_a_page.len());
+    }
 }

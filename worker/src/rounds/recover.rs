@@ -1,97 +1,126 @@
-//! Rounds whose gate has lost writes, or is not loaded: rebuilt from the ledger once all that the
-//! old gate had granted is decided.
+//! Rounds whose gate has lost writes, or is not loaded: rebuilt from the ledger once what the
+//! old gate had granted is decided, as far as can be told.
+//!
+//! A fence that has come back says that whoever received it has decided what he took before. It
+//! says nothing of what another worker has in hand, or was given back and comes again later. So
+//! a round is loaded only after the ledger's counts of it have not moved for a while. What comes
+//! later still is decided by whether it fits, and the round recovers once more if need be.
 //!
 //! Each step asks gate and ledger anew how far it is, so that whoever holds the lease goes on
 //! where another has died. The lease only saves work: what must happen once is compared and set.
 
 use std::collections::{HashMap, HashSet};
-use std::convert::Infallible;
 use std::time::Duration;
 
 use sale::id::RoundId;
 use sale::time::Timestamp;
 use store::Seams;
-use store::gate::{Figures, GateError, Settlement, Slot, Snapshot};
-use store::ledger::{Sale, WorkerId};
+use store::gate::{Figures, GateError, Slot};
+use store::ledger::{LedgerError, Sale};
+use tokio::task::Id;
 use tokio::time::Instant;
 
 use super::Trouble;
-use super::astray::set_aside_of;
+use super::build::{Builds, Built, Counted, End, Pause};
+use super::lease::Lessee;
+use super::wait::{Patience, Wait};
 use crate::metric;
+
+/// The longest pause after a build that was overtaken, and after one that failed.
+const OVERTAKEN_MOST: Duration = Duration::from_secs(5);
+const FAILED_MOST: Duration = Duration::from_secs(30);
+
+/// Builds of a round in a row that are overtaken without a word.
+const OVERTAKEN_QUIETLY: u32 = 4;
 
 /// Rebuilds gates.
 pub(super) struct Recovery {
-    me: WorkerId,
-    lease_for: Duration,
-    fence_again: Duration,
+    lessee: Lessee,
+    patience: Patience,
+    build_again: Duration,
     /// Rounds that this worker rebuilds.
     mine: HashMap<RoundId, Rebuild>,
+    /// Live rounds whose last build did not load them.
+    pauses: HashMap<RoundId, Pause>,
+    builds: Builds,
 }
 
 /// How far this worker is with a round, beyond what gate and ledger know.
 #[derive(Default)]
 struct Rebuild {
-    fences_sent: Option<Instant>,
-    /// What it waits for, in words: logged when it changes.
-    waits_for: &'static str,
+    /// The round is not merely new.
+    recovers: bool,
+    /// When the lease was last taken or renewed.
+    leased: Option<Instant>,
+    wait: Wait,
+    /// The build that runs.
+    building: Option<Id>,
 }
 
 impl Recovery {
     pub(super) fn new(settings: &crate::Settings) -> Self {
         Self {
-            me: WorkerId(rand::random()),
-            lease_for: settings.lease_for,
-            fence_again: settings.fence_again,
+            lessee: Lessee::new(settings.lease_for),
+            patience: Patience::new(settings),
+            build_again: settings.build_again,
             mine: HashMap::new(),
+            pauses: HashMap::new(),
+            builds: Builds::default(),
         }
     }
 
     pub(super) fn retain(&mut self, live: &HashSet<RoundId>) {
         self.mine.retain(|round, _| live.contains(round));
+        self.pauses.retain(|round, _| live.contains(round));
     }
 
-    /// The rounds that this worker rebuilds.
+    /// The rounds that this worker rebuilds, or loads for the first time.
     pub(super) fn rounds(&self) -> Vec<RoundId> {
         self.mine.keys().copied().collect()
     }
 
-    /// Whether another worker rebuilds the round.
-    pub(super) fn is_anothers(&self, sale: &Sale, now: Timestamp) -> bool {
-        sale.lease.is_some_and(|lease| lease.by != self.me && lease.until > now)
+    /// Those of them that recover.
+    pub(super) fn recovering(&self) -> impl Iterator<Item = RoundId> {
+        self.mine.iter().filter(|(_, mine)| mine.recovers).map(|(round, _)| *round)
     }
 
-    /// Moves a round to recovering, unless somebody else has, and takes the first step.
+    /// Whether another worker rebuilds the round.
+    pub(super) fn is_anothers(&self, sale: &Sale, now: Timestamp) -> bool {
+        self.lessee.is_anothers(sale, now)
+    }
+
+    /// Moves a round to recovering, unless somebody else has, and takes the first step. If this
+    /// worker has just failed to load it, that has to wait.
     pub(super) async fn begin(
         &mut self,
         seams: &Seams,
         sale: &Sale,
         why: &'static str,
     ) -> Result<(), Trouble> {
-        let Sale { round, incarnation, .. } = *sale;
-        if seams.ledger.recover(round, incarnation).await? {
-            metric::round("recovering");
-            let incarnation = incarnation + 1;
-            tracing::warn!(
-                round = round.0,
-                incarnation,
-                why,
-                "a round recovers: no grants meanwhile"
-            );
+        if self.is_paused(sale.round) {
+            return Ok(());
         }
-        self.step(seams, round).await
+        move_on(seams, sale, why).await?;
+        self.step(seams, sale.round).await
     }
 
     /// One step of a rebuild. After the last one, or one that failed, the lease ends: another
     /// worker may reach what this one does not.
     pub(super) async fn step(&mut self, seams: &Seams, round: RoundId) -> Result<(), Trouble> {
-        self.mine.entry(round).or_default();
+        if self.mine.entry(round).or_default().building.is_some() {
+            return Ok(());
+        }
         let goes_on = self.rebuild(seams, round).await;
         if !matches!(goes_on, Ok(true)) {
-            self.mine.remove(&round);
-            // If not now, then by itself.
-            let _ = seams.ledger.end_lease(round, self.me).await;
+            self.leave(seams, round).await;
         }
         goes_on.map(drop)
+    }
+
+    async fn leave(&mut self, seams: &Seams, round: RoundId) {
+        if self.mine.remove(&round).is_some_and(|mine| mine.leased.is_some()) {
+            self.lessee.end(seams, round).await;
+        }
     }
 
     /// Answers whether there is more to do for this worker.
@@ -109,134 +138,153 @@ impl Recovery {
         let Some(sale) = sale.filter(|sale| !sale.loaded && !sale.retired) else {
             return Ok(false);
         };
+        self.mine.entry(round).or_default().recovers = sale.is_recovering();
         match &old {
-            Some(gate) if gate.incarnation >= sale.incarnation => self.mark(seams, round).await?,
+            Some(gate) if gate.incarnation > sale.incarnation => {
+                return Err(Trouble::ahead(gate, &sale));
+            }
+            Some(gate) if gate.incarnation == sale.incarnation => confirm(seams, &sale).await?,
             Some(gate) if !gate.frozen => seams.gate.freeze(slot, sale.incarnation - 1).await?,
-            Some(_) | None if !is_drained(seams, &sale, old.as_ref()) => {
-                self.wait(seams, &sale).await?;
-            }
-            Some(_) | None => {
-                let over = old.map(|gate| gate.sequence);
-                tokio::select! {
-                    built = build(seams, round, over) => built?,
-                    never = self.keep_lease(seams, round) => match never {},
+            Some(_) | None => match self.obstacle(seams, &sale, old.as_ref()).await? {
+                Some(waits_for) => {
+                    let wait = &mut self.mine.entry(round).or_default().wait;
+                    wait.go_on(seams, self.patience, &sale, waits_for).await?;
                 }
-            }
+                None => {
+                    let over = old.map(|gate| gate.sequence);
+                    let id = self.builds.begin(seams, self.lessee, round, over);
+                    self.mine.entry(round).or_default().building = Some(id);
+                }
+            },
         }
         Ok(true)
     }
 
-    async fn lease(&self, seams: &Seams, round: RoundId) -> Result<bool, Trouble> {
-        let now = seams.gate.now();
-        Ok(seams.ledger.lease(round, self.me, now, now.plus(self.lease_for)).await?)
+    /// Takes the lease, or renews it when half of it is over.
+    async fn lease(&mut self, seams: &Seams, round: RoundId) -> Result<bool, LedgerError> {
+        let half = self.lessee.lease_for / 2;
+        let mine = self.mine.entry(round).or_default();
+        if mine.leased.is_some_and(|at| at.elapsed() < half) {
+            return Ok(true);
+        }
+        let now = Instant::now();
+        mine.leased = self.lessee.take(seams, round).await?.then_some(now);
+        Ok(mine.leased.is_some())
     }
 
-    /// Renews the lease while a step takes long. Should it be lost, whoever has it and this one
-    /// do not harm each other.
-    async fn keep_lease(&self, seams: &Seams, round: RoundId) -> Infallible {
-        loop {
-            tokio::time::sleep(self.lease_for / 3).await;
-            if let Err(error) = self.lease(seams, round).await {
-                tracing::debug!(round = round.0, %error, "a lease was not renewed");
+    /// What keeps a round from being loaded, in words.
+    async fn obstacle(
+        &mut self,
+        seams: &Seams,
+        sale: &Sale,
+        old: Option<&Figures>,
+    ) -> Result<Option<&'static str>, LedgerError> {
+        let wait = &mut self.mine.entry(sale.round).or_default().wait;
+        let undecided = wait.undecided(seams, self.patience, sale, old).await?;
+        Ok(if undecided.is_some() {
+            undecided
+        } else if self.is_paused(sale.round) {
+            Some("the next try to load it")
+        } else if self.builds.are_full() {
+            Some("other rounds that are being loaded")
+        } else {
+            None
+        })
+    }
+
+    fn is_paused(&self, round: RoundId) -> bool {
+        self.pauses.get(&round).is_some_and(|pause| !pause.is_over())
+    }
+
+    /// Takes note of the builds that have ended.
+    pub(super) async fn collect(&mut self, seams: &Seams) -> Vec<(RoundId, Trouble)> {
+        let mut failed = Vec::new();
+        while let Some(end) = self.builds.ended() {
+            failed.extend(self.note(seams, end).await);
+        }
+        failed
+    }
+
+    /// Waits for all builds.
+    #[cfg(test)]
+    pub(super) async fn built(&mut self, seams: &Seams) -> Vec<(RoundId, Trouble)> {
+        let mut failed = Vec::new();
+        while let Some(end) = self.builds.next().await {
+            failed.extend(self.note(seams, end).await);
+        }
+        failed
+    }
+
+    /// Ends the builds that run.
+    pub(super) async fn end(&mut self) {
+        self.builds.end().await;
+    }
+
+    /// Has a round whose build did not load it wait.
+    async fn note(&mut self, seams: &Seams, (id, end): End) -> Option<(RoundId, Trouble)> {
+        let (round, mine) = self.mine.iter_mut().find(|(_, mine)| mine.building == Some(id))?;
+        let round = *round;
+        mine.building = None;
+        let most = match &end {
+            Some(Ok(Built::Done)) => {
+                self.pauses.remove(&round);
+                return None;
+            }
+            Some(Ok(Built::Overtaken(_))) => OVERTAKEN_MOST,
+            Some(Err(_)) | None => FAILED_MOST,
+        };
+        let before = self.pauses.get(&round).copied();
+        let pause = Pause::after(before, self.build_again, most);
+        self.pauses.insert(round, pause);
+        match end? {
+            Ok(Built::Done) => None,
+            Ok(Built::Overtaken(said)) => {
+                if pause.tries > OVERTAKEN_QUIETLY {
+                    warn_of_overtaken(seams, round, said).await;
+                }
+                None
+            }
+            Err(trouble) => {
+                self.leave(seams, round).await;
+                Some((round, trouble))
             }
         }
     }
-
-    /// The gate was loaded and the ledger not told: by who created the sale.
-    async fn mark(&self, seams: &Seams, round: RoundId) -> Result<(), Trouble> {
-        if let Some(snapshot) = seams.ledger.snapshot(round).await? {
-            seams.ledger.set_loaded(&snapshot).await?;
-        }
-        Ok(())
-    }
-
-    /// Waits for what is on its way. Fences that have not come back are sent again after a
-    /// while, as the log may lose them.
-    async fn wait(&mut self, seams: &Seams, sale: &Sale) -> Result<(), Trouble> {
-        let Sale { round, incarnation, .. } = *sale;
-        let mine = self.mine.entry(round).or_default();
-        let back = fences_are_back(seams, sale);
-        let waits_for =
-            if back { "orders in the outbox of the older gate" } else { "orders in the log" };
-        if mine.waits_for != waits_for {
-            mine.waits_for = waits_for;
-            tracing::info!(round = round.0, incarnation, waits_for, "a rebuild waits");
-        }
-        let due = |sent: Instant| sent.elapsed() >= self.fence_again;
-        if !back && mine.fences_sent.is_none_or(due) {
-            mine.fences_sent = Some(Instant::now());
-            seams.log.publish_fence(seams.ledger.install(), round, incarnation).await?;
-        }
-        Ok(())
-    }
 }
 
-/// Whether all that older incarnations have granted is decided, as far as gate and log know of
-/// it. There are none before the first.
-fn is_drained(seams: &Seams, sale: &Sale, old: Option<&Figures>) -> bool {
-    let outbox_is_empty = old.is_none_or(|gate| gate.undecided == 0);
-    sale.is_new() || (outbox_is_empty && fences_are_back(seams, sale))
-}
-
-fn fences_are_back(seams: &Seams, sale: &Sale) -> bool {
-    let back = |partition: u8| sale.fences >> partition & 1 == 1;
-    (0..seams.log.partitions()).all(back)
-}
-
-async fn build(seams: &Seams, round: RoundId, over: Option<u64>) -> Result<(), Trouble> {
-    match seams.ledger.snapshot(round).await? {
-        Some(snapshot) => load(seams, snapshot, over).await,
-        None => Ok(()),
-    }
-}
-
-/// Loads the gate, if nothing was decided since the snapshot. What is decided later finds either
-/// no gate and comes again, or moves the sequence of the old one, which then stays.
-async fn load(seams: &Seams, mut snapshot: Snapshot, over: Option<u64>) -> Result<(), Trouble> {
-    if !seams.ledger.set_loaded(&snapshot).await? {
-        return Ok(());
-    }
-    let (round, incarnation) = (snapshot.terms.round, snapshot.incarnation);
-    // Orders set aside are no tickets of the ledger yet, and hold their units.
-    let decided: HashSet<_> = snapshot.tickets.iter().map(|ticket| ticket.ticket).collect();
-    for row in set_aside_of(seams, round).await? {
-        if !decided.contains(&row.order.ticket) {
-            snapshot.available -= i64::from(row.order.units.get());
-            snapshot.tickets.push(Settlement::pending(&row.order));
-        }
-    }
-    let tickets = snapshot.tickets.len();
-    if seams.gate.warm(snapshot, over).await? {
-        metric::round(if incarnation == 1 { "loaded" } else { "rebuilt" });
-        tracing::info!(round = round.0, incarnation, tickets, "loaded a round into the gate");
+/// Moves a loaded round to recovering, unless somebody else has.
+async fn move_on(seams: &Seams, sale: &Sale, why: &'static str) -> Result<(), LedgerError> {
+    let Sale { round, incarnation, .. } = *sale;
+    if seams.ledger.recover(round, incarnation).await? {
+        metric::round("recovering");
+        let incarnation = incarnation + 1;
+        tracing::warn!(round = round.0, incarnation, why, "a round recovers: no grants meanwhile");
     }
     Ok(())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::tests::bench::Bench;
-    use store::ledger::{DeadlineFrom, Reached};
-
-    #[tokio::test]
-    async fn a_snapshot_that_a_verdict_has_overtaken_is_not_loaded() {
-        let bench = Bench::new().await;
-        let Bench { seams, .. } = &bench;
-        let sale = bench.cold_sale("lamp", 10).await;
-        let overtaken = seams.ledger.snapshot(sale.round).await.unwrap().unwrap();
-        let now = seams.gate.now();
-        let deadline = DeadlineFrom { reachable_since: now };
-        let lone = bench.lone_batch(&sale, "ada");
-        let none = Reached::default();
-        seams.ledger.decide(lone.orders(), &none, &deadline, now).await.unwrap();
-
-        load(seams, overtaken, None).await.unwrap();
-        let refused = seams.gate.figures(Slot::first(sale.round)).await.unwrap_err();
-        assert!(matches!(refused, GateError::NotWarm(_)), "{refused}");
-
-        build(seams, sale.round, None).await.unwrap();
-        assert_eq!(bench.figures(&sale).await.sold, 1);
-        bench.conserved(&sale).await;
+/// The gate was loaded and the ledger not told. Who created the sale does so; a later incarnation
+/// is never loaded before the ledger is told, so that one may lack what was on its way.
+async fn confirm(seams: &Seams, sale: &Sale) -> Result<(), LedgerError> {
+    seams.ledger.confirm_loaded(sale.round, sale.incarnation).await?;
+    if !sale.is_new() {
+        move_on(seams, sale, "the gate was loaded before all was decided").await?;
     }
+    Ok(())
+}
+
+async fn warn_of_overtaken(seams: &Seams, round: RoundId, said: Counted) {
+    let Counted { available, sold, rejected } = said;
+    let Ok(Some(counts)) = seams.ledger.counts(round).await else { return };
+    tracing::warn!(
+        round = round.0,
+        available,
+        sold,
+        rejected,
+        counted_available = counts.available,
+        counted_sold = counts.sold(),
+        counted_rejected = counts.rejected,
+        "a round is not loaded, as the ledger's tickets and its counts differ time and again: if \
+         these figures do not move, its rows do not add up"
+    );
 }

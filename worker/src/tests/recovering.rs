@@ -17,21 +17,39 @@ use crate::rounds::Keeper;
 /// Everything comes soon.
 pub(super) fn eager() -> Settings {
     let soon = Duration::from_millis(5);
-    Settings { retry_every: soon, tend_every: soon, recover_every: soon, ..Settings::default() }
+    Settings {
+        retry_every: soon,
+        tend_every: soon,
+        recover_every: soon,
+        still_for: Duration::ZERO,
+        still_without_gate: Duration::ZERO,
+        build_again: soon,
+        ..Settings::default()
+    }
 }
 
-/// A keeper that is driven by hand. When it stops, its lease has ended.
+/// Nothing is waited for but what must come. When such a keeper stops, its lease has ended.
+pub(super) fn at_once() -> Settings {
+    let now = Duration::ZERO;
+    Settings { lease_for: now, fence_again: now, build_again: now, ..eager() }
+}
+
+/// A keeper that is driven by hand.
+pub(super) fn keeper_with(bench: &Bench, settings: &Settings) -> Keeper {
+    Keeper::new(bench.seams.clone(), Arc::default(), settings)
+}
+
 pub(super) fn keeper(bench: &Bench) -> Keeper {
-    let settings =
-        Settings { lease_for: Duration::ZERO, fence_again: Duration::ZERO, ..Settings::default() };
-    Keeper::new(bench.seams.clone(), Arc::default(), &settings)
+    keeper_with(bench, &at_once())
 }
 
 /// Some walks and steps, more than a rebuild takes if nothing is missing.
 pub(super) async fn drive(keeper: &mut Keeper) {
     for _ in 0..5 {
         keeper.step().await;
+        keeper.built().await;
         keeper.recover().await;
+        keeper.built().await;
     }
 }
 
@@ -45,6 +63,13 @@ pub(super) async fn is_live(bench: &Bench, sale: &Sale, incarnation: u32) -> boo
     let gate = bench.seams.gate.figures(Slot::first(sale.round)).await;
     let gate = gate.is_ok_and(|gate| gate.incarnation == incarnation && !gate.frozen);
     row.loaded && row.incarnation == incarnation && gate
+}
+
+/// Waits for the fence of the round, which has one partition here, and goes on.
+pub(super) async fn drive_past_the_fence(bench: &Bench, sale: &Sale, keeper: &mut Keeper) {
+    drive(keeper).await;
+    eventually("its fence", async || row(bench, sale).await.fences == 1).await;
+    drive(keeper).await;
 }
 
 pub(super) async fn until_live(bench: &Bench, sale: &Sale, incarnation: u32) {

@@ -59,7 +59,8 @@ async fn a_round_that_the_gate_has_lost_is_loaded_from_the_ledger() {
 
     let bench = bench.reopened("another-gate.db").await;
     assert!(!is_warm(&bench, &sale).await);
-    let running = bench.start(Settings::default());
+    let at_once = Settings { still_without_gate: Duration::ZERO, ..Settings::default() };
+    let running = bench.start(at_once);
     eventually("the round in the gate", async || is_warm(&bench, &sale).await).await;
 
     let figures = bench.figures(&sale).await;

@@ -13,7 +13,7 @@ use super::keys::{Keys, SlotKeys, part_of};
 use super::link::Link;
 use super::reply::{Fields, Refusal};
 use super::script::{FREEZE, Script};
-use crate::gate::seen::{Position, Seen};
+use crate::gate::seen::{Position, Seen, Told};
 use crate::gate::{GateError, Slot};
 
 /// Slots of which the number of parts is remembered. At the bound all are forgotten, which
@@ -44,6 +44,8 @@ pub(super) struct Caller {
     pub(super) clock: Clock,
     pub(super) parts: Parts,
     pub(super) seen: Seen,
+    /// That a gate which is behind could not be frozen.
+    pub(super) not_frozen: Told,
 }
 
 impl Caller {
@@ -86,7 +88,6 @@ impl Caller {
         if found >= seen || frozen {
             return Ok(());
         }
-        found.is_behind(seen, slot);
         let arguments = Arguments {
             keys: self.keys.of(slot).head().collect(),
             head: head(self.install, vec![], vec![], seen),
@@ -94,11 +95,18 @@ impl Caller {
             args: &[text(found.incarnation)],
         };
         match self.run(link, &FREEZE, &arguments).await {
-            Ok(_) => reply.freeze(),
+            Ok(mut answer) => {
+                reply.freeze();
+                // One of all who find it tells it.
+                if answer.take::<u8>("first").is_ok() {
+                    found.is_behind(seen, slot);
+                }
+            }
+            // The reply stands all the same, and whoever calls next tries again.
             Err(fault) => {
-                // The reply stands all the same, and whoever calls next tries again.
-                let error = GateError::from(fault);
-                tracing::warn!(round = slot.round.0, %error, "its grants could not be stopped");
+                if self.not_frozen.is_due() {
+                    found.stays(seen, slot, &fault.into());
+                }
             }
         }
         Ok(())

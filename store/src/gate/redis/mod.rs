@@ -25,15 +25,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::Value;
-use sale::grant::{Answer, Claim};
+use sale::grant::Claim;
 use sale::id::{BatchId, BuyerId, InstallId, RoundId, TicketId};
-use sale::order::{Batch, OrderV1};
+use sale::order::Batch;
 use sale::record::Record;
 use sale::terms::{Restock, Terms};
 use sale::ticket::TicketState;
 use sale::time::Timestamp;
 
-use super::seen::{Position, Seen};
+use super::seen::{Position, Seen, Told};
 use super::{Bounds, Decided, Figures, GateError, Grants, Settlement, Slot, Snapshot};
 use crate::open::OpenError;
 pub use address::Address;
@@ -91,7 +91,7 @@ impl RedisGate {
         let marked = open::is_marked(&claims, &keys, install).await.map_err(at)?;
         marked.map_err(|why| OpenError::Refused(format!("{address}: {why}")))?;
         let (parts, seen) = (call::Parts::default(), Seen::default());
-        let caller = Caller { install, keys, clock, parts, seen };
+        let caller = Caller { install, keys, clock, parts, seen, not_frozen: Told::default() };
         let gate = Self(Arc::new(Inner { bounds, caller, claims, rest }));
         gate.try_grant().await.map_err(at)?;
         Ok(gate)
@@ -112,7 +112,7 @@ impl RedisGate {
         let args = self.grant_args(batch, claims);
         let call = Call { script: &script::GRANT, slot, records, args };
         let reply = caller.call(link, &call).await?;
-        Ok(granted(caller.install, batch, claims, reply).map_err(Fault::InDoubt)?)
+        Ok(reply::granted(caller.install, batch, claims, reply).map_err(Fault::InDoubt)?)
     }
 
     fn grant_args(&self, batch: BatchId, claims: &[Claim]) -> Vec<Vec<u8>> {
@@ -225,7 +225,7 @@ impl RedisGate {
     pub(super) async fn figures(&self, slot: Slot) -> Result<Figures, GateError> {
         let call = Call { script: &script::FIGURES, slot, records: Records::None, args: vec![] };
         let reply = self.call(&call).await?;
-        Ok(figures(reply).map_err(Fault::from)?)
+        Ok(reply::figures(reply).map_err(Fault::from)?)
     }
 
     pub(super) async fn retire(&self, round: RoundId) -> Result<(), GateError> {
@@ -273,55 +273,4 @@ impl RedisGate {
     async fn call(&self, call: &Call<'_>) -> Result<Fields, GateError> {
         self.0.caller.call(&self.0.rest, call).await
     }
-}
-
-/// What grant.lua answered, and the batch that it put into the outbox.
-fn granted(
-    install: InstallId,
-    id: BatchId,
-    claims: &[Claim],
-    mut reply: Fields,
-) -> Result<Grants, Unreadable> {
-    let now = reply.time("now")?;
-    let texts = reply.take::<Vec<Vec<u8>>>("answers")?;
-    let answers = claims.iter().zip(&texts).map(|(claim, text)| reply::answer(claim, text, now));
-    let answers = answers.collect::<Result<Vec<_>, _>>()?;
-    if answers.len() != claims.len() {
-        return Err(Unreadable("list of answers"));
-    }
-    let granted = |answer: &Answer| matches!(answer, Answer::Granted(_));
-    if !answers.iter().any(granted) {
-        return Ok(Grants { answers, batch: None, now });
-    }
-    let (Position { incarnation, sequence }, _) = reply.stands()?.ok_or(Unreadable("sequence"))?;
-    let winners = claims.iter().zip(&answers).filter(|(_, answer)| granted(answer));
-    let orders = winners.map(|(claim, _)| OrderV1 {
-        ticket: claim.ticket,
-        buyer: claim.buyer.clone(),
-        units: claim.units,
-        granted_at: now,
-        incarnation,
-    });
-    let batch = Batch::new(install, id, sequence, orders.collect())
-        .expect("all claims of a call belong to one slot");
-    Ok(Grants { answers, batch: Some(Arc::new(batch)), now })
-}
-
-fn figures(mut reply: Fields) -> Result<Figures, Unreadable> {
-    let terms = reply.take::<Vec<u8>>("terms")?;
-    let (Position { incarnation, sequence }, frozen) =
-        reply.stands()?.ok_or(Unreadable("sequence"))?;
-    let oldest = reply.take::<Option<i64>>("oldest")?.map(Timestamp::from_millis);
-    Ok(Figures {
-        terms: serde_json::from_slice(&terms).map_err(|_| Unreadable("terms"))?,
-        available: reply.take("available")?,
-        held: reply.take("held")?,
-        sold: reply.take("sold")?,
-        undecided: reply.take("orders")?,
-        undecided_units: reply.take("units")?,
-        oldest: oldest.transpose().map_err(|_| Unreadable("oldest"))?,
-        incarnation,
-        sequence,
-        frozen,
-    })
 }

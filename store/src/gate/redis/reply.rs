@@ -1,15 +1,18 @@
 //! What the scripts answer: names and values.
 
 use std::num::NonZero;
+use std::sync::Arc;
 
 use redis::{FromRedisValue, Value};
 use sale::grant::{Answer, Claim};
-use sale::id::TicketId;
+use sale::id::{BatchId, InstallId, TicketId};
+use sale::order::{Batch, OrderV1};
 use sale::ticket::TicketState;
 use sale::time::Timestamp;
 
 use super::record::{ENTRY, ticket, tickets};
 use crate::gate::seen::Position;
+use crate::gate::{Figures, Grants};
 
 /// Something in Redis, or an answer of it, is not what the scripts write: this is its name.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
@@ -99,8 +102,60 @@ impl Fields {
     }
 }
 
+/// What grant.lua answered, and the batch that it put into the outbox.
+pub(super) fn granted(
+    install: InstallId,
+    id: BatchId,
+    claims: &[Claim],
+    mut reply: Fields,
+) -> Result<Grants, Unreadable> {
+    let now = reply.time("now")?;
+    let texts = reply.take::<Vec<Vec<u8>>>("answers")?;
+    let answers = claims.iter().zip(&texts).map(|(claim, text)| answer(claim, text, now));
+    let answers = answers.collect::<Result<Vec<_>, _>>()?;
+    if answers.len() != claims.len() {
+        return Err(Unreadable("list of answers"));
+    }
+    let granted = |answer: &Answer| matches!(answer, Answer::Granted(_));
+    if !answers.iter().any(granted) {
+        return Ok(Grants { answers, batch: None, now });
+    }
+    let (Position { incarnation, sequence }, _) = reply.stands()?.ok_or(Unreadable("sequence"))?;
+    let winners = claims.iter().zip(&answers).filter(|(_, answer)| granted(answer));
+    let orders = winners.map(|(claim, _)| OrderV1 {
+        ticket: claim.ticket,
+        buyer: claim.buyer.clone(),
+        units: claim.units,
+        granted_at: now,
+        incarnation,
+    });
+    let batch = Batch::new(install, id, sequence, orders.collect())
+        .expect("all claims of a call belong to one slot");
+    Ok(Grants { answers, batch: Some(Arc::new(batch)), now })
+}
+
+/// What figures.lua answered.
+pub(super) fn figures(mut reply: Fields) -> Result<Figures, Unreadable> {
+    let terms = reply.take::<Vec<u8>>("terms")?;
+    let (Position { incarnation, sequence }, frozen) =
+        reply.stands()?.ok_or(Unreadable("sequence"))?;
+    let oldest = reply.take::<Option<i64>>("oldest")?.map(Timestamp::from_millis);
+    Ok(Figures {
+        terms: serde_json::from_slice(&terms).map_err(|_| Unreadable("terms"))?,
+        available: reply.take("available")?,
+        held: reply.take("held")?,
+        sold: reply.take("sold")?,
+        undecided: reply.take("orders")?,
+        undecided_units: reply.take("units")?,
+        oldest: oldest.transpose().map_err(|_| Unreadable("oldest"))?,
+        incarnation,
+        sequence,
+        frozen,
+    })
+}
+
 /// What grant.lua answers to one claim.
-pub(super) fn answer(claim: &Claim, text: &[u8], now: Timestamp) -> Result<Answer, Unreadable> {
+fn answer(claim: &Claim, text: &[u8], now: Timestamp) -> Result<Answer, Unreadable> {
     let (word, rest) = match text.iter().position(|byte| *byte == b' ') {
         Some(at) => (&text[..at], &text[at + 1..]),
         None => (text, &[][..]),

@@ -3,9 +3,10 @@
 //! The client's own is not used: it asks one Sentinel after the other with time limits longer
 //! than a call, and believes the first.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{join_all, select_ok};
 use redis::{ErrorKind, RedisError, cmd};
 use url::Url;
 
@@ -13,7 +14,7 @@ use super::address::Nodes;
 use super::fault::Fault;
 use super::info::Part;
 use super::node::Node;
-use super::wire::{Connection, End, Server, Wire, too_slow};
+use super::wire::{Connection, End, Server, Wire};
 
 /// How long a Sentinel may take to be reached and to answer. It leaves time to connect to the
 /// master within one call.
@@ -47,54 +48,42 @@ impl Sentinels {
     /// Connects to the master. A Redis that the Sentinels name and that is none is not used: they
     /// name the old one until a failover is over.
     pub(super) async fn connect(&self) -> Result<Connection, Fault> {
-        let mut failed = None;
-        for node in self.named().await? {
-            let Some(url) = node.url(&self.master) else { continue };
-            match Server::new(&url, self.ca.as_deref(), Part::Master)?.connect().await {
-                Ok(mut connection) => {
-                    // In the Sentinels' words, with which it is compared.
-                    connection.to = node;
-                    return Ok(connection);
-                }
-                Err(fault) => failed = Some(fault),
-            }
-        }
-        Err(failed.unwrap_or_else(|| Fault::Unfit(self.unknown())))
+        let masters = self.named().await?.into_iter().map(|node| Box::pin(self.reach(node)));
+        select_ok(masters).await.map(|(connection, _)| connection)
     }
 
-    /// The masters that the Sentinels name, first the one that most of them do. All are asked at
-    /// once, so that those that are away cost no more than one time limit.
+    async fn reach(&self, node: Node) -> Result<Connection, Fault> {
+        let url = node.url(&self.master).ok_or_else(|| {
+            Fault::Unfit(format!("the Sentinels name a master that has no usable name: {node:?}"))
+        })?;
+        let server = Server::new(&url, self.ca.as_deref(), Part::Master)?;
+        let mut connection = server.connect().await?;
+        // In the Sentinels' words, with which it is compared.
+        connection.to = node;
+        Ok(connection)
+    }
+
+    /// The master that most of the Sentinels name that answer; several, if as many name another,
+    /// and never none. Whom fewer name is not it: a Sentinel that is cut off names the old one,
+    /// whose writes will be lost. All are asked at once, so that those that are away cost no
+    /// more than one time limit.
     pub(super) async fn named(&self) -> Result<Vec<Node>, Fault> {
-        let mut named = Vec::<(Node, usize)>::new();
+        let mut named = HashMap::<Node, usize>::new();
         let mut failed = None;
-        for answer in join_all(self.wires.iter().map(|wire| self.ask(wire))).await {
-            match answer {
-                Ok(None) => {}
-                Ok(Some((host, port))) => {
-                    let node = Node { host, port };
-                    match named.iter_mut().find(|(each, _)| *each == node) {
-                        Some((_, by)) => *by += 1,
-                        None => named.push((node, 1)),
-                    }
-                }
-                Err(fault) => failed = Some(fault),
-            }
-        }
-        match failed {
-            Some(fault) if named.is_empty() => return Err(unheard(fault)),
-            Some(_) => {}
-            None if named.is_empty() => return Err(Fault::Unfit(self.unknown())),
-            None => {}
-        }
-        named.sort_by_key(|(_, by)| std::cmp::Reverse(*by));
-        Ok(named.into_iter().map(|(node, _)| node).collect())
-    }
-
-    async fn ask(&self, sentinel: &Wire) -> Result<Option<(String, u16)>, Fault> {
         let mut ask = cmd("SENTINEL");
         ask.arg("GET-MASTER-ADDR-BY-NAME").arg(&self.service);
-        let answer = tokio::time::timeout(ASK, sentinel.query(&ask)).await;
-        answer.unwrap_or_else(|_| Err(Fault::NotSent(too_slow())))
+        let asked = self.wires.iter().map(|wire| wire.ask::<Option<_>>(&ask, ASK));
+        for answer in join_all(asked).await {
+            match answer {
+                Ok(None) => {}
+                Ok(Some((host, port))) => *named.entry(Node { host, port }).or_default() += 1,
+                Err(fault) => failed = Some(fault),
+            }
+        }
+        let Some(most) = named.values().max().copied() else {
+            return Err(failed.map_or_else(|| Fault::Unfit(self.unknown()), unheard));
+        };
+        Ok(named.into_iter().filter(|(_, by)| *by == most).map(|(node, _)| node).collect())
     }
 
     fn unknown(&self) -> String {

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
@@ -15,6 +15,7 @@ use redis::{
     Pipeline, ProtocolVersion, RedisError, TlsCertificates, cmd,
 };
 use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use super::fault::{self, Fault};
@@ -82,6 +83,32 @@ impl Wire {
         answer.map_err(|error| self.failed(&connection, error))
     }
 
+    /// Asks what others are asked too, in less time than an answer may take. A connection on which
+    /// no answer comes is lost: the way may be gone without a word, and nobody else would notice.
+    pub(super) async fn ask<T: FromRedisValue>(
+        &self,
+        command: &Cmd,
+        within: Duration,
+    ) -> Result<T, Fault> {
+        let until = Instant::now() + within;
+        let Ok(connected) = timeout_at(until, self.connection()).await else {
+            return Err(Fault::NotSent(too_slow()));
+        };
+        let mut connection = connected?;
+        let asked = Instant::now();
+        match timeout_at(until, command.query_async(&mut connection.redis)).await {
+            Ok(answer) => answer.map_err(|error| self.failed(&connection, error)),
+            Err(_) => {
+                // One that took most of the time to be made has its turn next time.
+                if asked.elapsed() * 2 >= within {
+                    connection.lost.store(true, Ordering::Relaxed);
+                }
+                // To ask changes nothing.
+                Err(Fault::NotSent(too_slow()))
+            }
+        }
+    }
+
     /// Sends several commands at once.
     pub(super) async fn pipeline<T: FromRedisValue>(
         &self,
@@ -101,7 +128,7 @@ impl Wire {
                 let connection = self.connection().await?;
                 // Where no Sentinel answers, the master that does is good enough.
                 if let Ok(named) = sentinels.named().await
-                    && named.first() != Some(&connection.to)
+                    && !named.contains(&connection.to)
                 {
                     connection.lost.store(true, Ordering::Relaxed);
                 }
@@ -208,6 +235,6 @@ fn client(url: &Url, ca: Option<&[u8]>) -> Result<Client, RedisError> {
 }
 
 /// Nobody answered in time.
-pub(super) fn too_slow() -> RedisError {
+fn too_slow() -> RedisError {
     std::io::Error::from(std::io::ErrorKind::TimedOut).into()
 }

@@ -9,7 +9,7 @@ use super::fault::Fault;
 use super::{MySqlLedger, restocks, tried};
 use crate::gate::Snapshot;
 use crate::ledger::WorkerId;
-use crate::ledger::recovering::{Unmoved, bit};
+use crate::ledger::recovering::{Unmoved, bit, latest};
 
 impl MySqlLedger {
     pub(in crate::ledger) async fn recover(
@@ -60,13 +60,14 @@ impl MySqlLedger {
             let mut tx = self.write().await?;
             let taken = sqlx::query(
                 "UPDATE rounds SET leased_by = ?, leased_until = ? WHERE round = ? \
-                 AND (leased_by IS NULL OR leased_by = ? OR leased_until <= ?)",
+                 AND (leased_by IS NULL OR leased_by = ? OR leased_until <= ? OR leased_until > ?)",
             )
             .bind(&by.0[..])
             .bind(until.millis())
             .bind(round.0)
             .bind(&by.0[..])
             .bind(now.millis())
+            .bind(latest(now, until).millis())
             .execute(&mut *tx)
             .await?;
             tx.commit().await?;
@@ -116,6 +117,27 @@ impl MySqlLedger {
             .bind(unmoved.rejected)
             .bind(unmoved.restocks)
             .bind(snapshot.terms.round.0)
+            .execute(&mut *tx)
+            .await?;
+            tx.commit().await?;
+            Ok(loaded.rows_affected() == 1)
+        })
+        .await
+    }
+
+    pub(in crate::ledger) async fn confirm_loaded(
+        &self,
+        round: RoundId,
+        incarnation: u32,
+    ) -> Result<bool, Fault> {
+        tried(async || {
+            let mut tx = self.write().await?;
+            let loaded = sqlx::query(
+                "UPDATE rounds SET loaded = TRUE \
+                 WHERE round = ? AND incarnation = ? AND NOT loaded AND NOT retired",
+            )
+            .bind(round.0)
+            .bind(incarnation)
             .execute(&mut *tx)
             .await?;
             tx.commit().await?;

@@ -8,7 +8,7 @@ use super::SqliteLedger;
 use super::fault::Fault;
 use crate::gate::Snapshot;
 use crate::ledger::WorkerId;
-use crate::ledger::recovering::{Unmoved, bit};
+use crate::ledger::recovering::{Unmoved, bit, latest};
 
 impl SqliteLedger {
     pub(in crate::ledger) async fn recover(
@@ -52,12 +52,14 @@ impl SqliteLedger {
         let mut tx = self.write().await?;
         let taken = sqlx::query(
             "UPDATE rounds SET leased_by = ?1, leased_until = ?2 WHERE round = ?3 \
-             AND (leased_by IS NULL OR leased_by = ?1 OR leased_until <= ?4)",
+             AND (leased_by IS NULL OR leased_by = ?1 OR leased_until <= ?4 \
+             OR leased_until > ?5)",
         )
         .bind(&by.0[..])
         .bind(until.millis())
         .bind(round.0)
         .bind(now.millis())
+        .bind(latest(now, until).millis())
         .execute(&mut *tx)
         .await?;
         tx.commit().await?;
@@ -98,6 +100,24 @@ impl SqliteLedger {
         .bind(unmoved.available)
         .bind(unmoved.rejected)
         .bind(unmoved.restocks)
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(loaded.rows_affected() == 1)
+    }
+
+    pub(in crate::ledger) async fn confirm_loaded(
+        &self,
+        round: RoundId,
+        incarnation: u32,
+    ) -> Result<bool, Fault> {
+        let mut tx = self.write().await?;
+        let loaded = sqlx::query(
+            "UPDATE rounds SET loaded = TRUE \
+             WHERE round = ? AND incarnation = ? AND NOT loaded AND NOT retired",
+        )
+        .bind(round.0)
+        .bind(incarnation)
         .execute(&mut *tx)
         .await?;
         tx.commit().await?;

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use sale::id::{BatchId, InstallId, RoundId};
 use sale::order::{Batch, OrderV1};
@@ -138,6 +139,20 @@ pub(crate) async fn a_lease_is_one_workers_until_it_ends(ledger: &Ledger) {
     assert!(!nowhere);
 }
 
+pub(crate) async fn a_lease_by_a_clock_far_ahead_counts_as_ended(ledger: &Ledger) {
+    let sale = create(ledger, 10, 1).await;
+    let lease =
+        async |by, now, until| ledger.lease(sale.round, by, at(now), at(until)).await.unwrap();
+    assert!(lease(ONE, 3_600_000, 3_600_100).await);
+    assert!(!lease(OTHER, 3_599_900, 3_600_000).await, "twice as far ahead is believed");
+    assert!(lease(OTHER, 0, 100).await);
+    let held = present(ledger, &sale).await.lease;
+    assert_eq!(held, Some(Lease { by: OTHER, until: at(100) }));
+    let holds = |now| held.unwrap().holds(at(now), Duration::from_millis(100));
+    let told = [-101, -100, 99, 100].map(holds);
+    assert_eq!(told, [false, true, true, false], "who asks is told the same");
+}
+
 pub(crate) async fn of_many_workers_one_gets_the_lease(ledger: &Ledger) {
     let sale = create(ledger, 10, 1).await;
     let mut workers = JoinSet::new();
@@ -188,6 +203,24 @@ pub(crate) async fn a_round_is_loaded_from_what_still_stands(ledger: &Ledger) {
     assert!(ledger.recover(sale.round, 1).await.unwrap());
     assert!(!ledger.set_loaded(&last).await.unwrap(), "of an older incarnation");
     load(ledger, &sale).await;
+    audit(ledger, &sale).await;
+}
+
+pub(crate) async fn a_gate_that_is_live_is_confirmed_once_whatever_was_decided(ledger: &Ledger) {
+    let sale = create(ledger, 10, 1).await;
+    decide(ledger, &crowd(&sale, 3), &Reached::default()).await;
+    let confirm = async |incarnation| ledger.confirm_loaded(sale.round, incarnation).await.unwrap();
+    assert!(!confirm(2).await, "another incarnation");
+    assert!(confirm(1).await);
+    assert_eq!(incarnation(ledger, &sale).await, (1, true));
+    assert!(!confirm(1).await, "it is loaded already");
+    assert!(ledger.recover(sale.round, 1).await.unwrap());
+    assert!(!confirm(1).await, "that gate is gone");
+    assert!(!ledger.confirm_loaded(RoundId(u32::MAX), 1).await.unwrap());
+
+    let retired = create(ledger, 10, 1).await;
+    assert!(ledger.retire(retired.round).await.unwrap());
+    assert!(!ledger.confirm_loaded(retired.round, 1).await.unwrap());
     audit(ledger, &sale).await;
 }
 

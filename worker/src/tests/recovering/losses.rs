@@ -179,7 +179,9 @@ async fn an_order_of_the_gate_that_does_not_fit_in_the_ledger_makes_the_round_re
 async fn a_new_sale_is_loaded_by_one_walk_without_a_fence() {
     let bench = Bench::new().await;
     let sale = bench.cold_sale("lamp", 10).await;
-    keeper(&bench).step().await;
+    let mut keeper = keeper(&bench);
+    keeper.step().await;
+    keeper.built().await;
     assert!(is_live(&bench, &sale, 1).await);
     assert_eq!(row(&bench, &sale).await.fences, 0);
     bench.conserved(&sale).await;
@@ -192,6 +194,8 @@ async fn a_new_sale_that_its_creator_has_loaded_is_marked_so() {
     let snapshot = bench.seams.ledger.snapshot(sale.round).await.unwrap().unwrap();
     assert!(bench.seams.gate.warm(snapshot, None).await.unwrap());
     bench.grant(&sale, &buyers(1)).await;
+    let early = bench.lone_batch(&sale, "ada");
+    decide(&bench, &early).await;
     keeper(&bench).step().await;
     assert!(is_live(&bench, &sale, 1).await);
     assert_eq!(bench.figures(&sale).await.held, 1);

@@ -5,12 +5,18 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusBuilder;
 use sqlx::Executor as _;
-use store::gate::Slot;
+use store::gate::{GateError, Slot};
 
-use super::{decide, drive, eager, is_live, keeper, row, sell, until_live};
+use super::{
+    at_once, decide, drive, drive_past_the_fence, eager, is_live, keeper, keeper_with, row, sell,
+    until_live,
+};
 use crate::Settings;
-use crate::rounds::Keeper;
+use crate::rounds::{Keeper, Walked};
 use crate::tests::bench::{Bench, buyers, eventually, in_time};
+
+/// Longer than any test.
+const HOUR: Duration = Duration::from_secs(3600);
 
 #[tokio::test]
 async fn of_two_workers_one_rebuilds() {
@@ -68,14 +74,14 @@ async fn a_worker_that_died_in_the_middle_is_taken_over_when_its_lease_has_ended
     let sale = bench.sale("lamp", 10).await;
     sell(&bench, &sale, &buyers(4)).await;
     let bench = bench.with_gate("empty.db").await;
-    let dead = Settings { lease_for: Duration::from_secs(3600), ..Settings::default() };
-    Keeper::new(bench.seams.clone(), Arc::default(), &dead).step().await;
+    let long = Settings { lease_for: HOUR, ..at_once() };
+    keeper_with(&bench, &long).step().await;
     let held = row(&bench, &sale).await;
     assert_eq!((held.incarnation, held.loaded), (2, false));
     let _consumer = bench.consume_only();
     eventually("its fences", async || row(&bench, &sale).await.fences == 1).await;
 
-    let mut other = keeper(&bench);
+    let mut other = keeper_with(&bench, &long);
     drive(&mut other).await;
     assert!(!row(&bench, &sale).await.loaded, "it is left alone");
     // As the clock does.
@@ -224,4 +230,111 @@ async fn a_fence_that_the_log_has_lost_is_sent_again() {
     eventually("the other one", async || row(&bench, &sale).await.fences == 1).await;
     drive(&mut keeper).await;
     assert!(is_live(&bench, &sale, 2).await);
+}
+
+#[tokio::test]
+async fn orders_that_another_worker_has_in_hand_are_waited_for_beyond_the_fence() {
+    let bench = Bench::new().await;
+    let sale = bench.sale("lamp", 1).await;
+    let in_hand = bench.grant(&sale, &["ada".into()]).await;
+    let bench = bench.with_gate("empty.db").await;
+    let _consumer = bench.consume_only();
+    let patient = Settings { still_without_gate: HOUR, ..at_once() };
+    drive_past_the_fence(&bench, &sale, &mut keeper_with(&bench, &patient)).await;
+    let refused = bench.claim(&sale, &["bob".into()]).await.unwrap_err();
+    assert!(matches!(refused, GateError::NotWarm(_)), "{refused}");
+
+    decide(&bench, &in_hand).await;
+    drive(&mut keeper(&bench)).await;
+    assert!(is_live(&bench, &sale, 2).await);
+    assert!(bench.claim(&sale, &["bob".into()]).await.unwrap().batch.is_none(), "sold out");
+    bench.conserved(&sale).await;
+}
+
+#[tokio::test]
+async fn an_old_gate_that_is_drained_shortens_the_wait() {
+    let bench = Bench::new().await;
+    let sale = bench.sale("lamp", 10).await;
+    bench.keep_gate("older.db").await;
+    sell(&bench, &sale, &buyers(4)).await;
+    let bench = bench.with_gate("older.db").await;
+    let _consumer = bench.consume_only();
+    let patient = Settings { still_for: HOUR, ..at_once() };
+    drive_past_the_fence(&bench, &sale, &mut keeper_with(&bench, &patient)).await;
+    assert!(!row(&bench, &sale).await.loaded);
+
+    let brief = Settings { still_without_gate: HOUR, ..at_once() };
+    drive(&mut keeper_with(&bench, &brief)).await;
+    assert!(is_live(&bench, &sale, 2).await);
+    bench.conserved(&sale).await;
+}
+
+#[tokio::test]
+async fn a_later_incarnation_that_was_loaded_without_a_word_recovers_once_more() {
+    let bench = Bench::new().await;
+    let sale = bench.sale("lamp", 10).await;
+    let lone = bench.lone_batch(&sale, "ada");
+    let bench = bench.with_gate("empty.db").await;
+    assert!(bench.seams.ledger.recover(sale.round, 1).await.unwrap());
+    let snapshot = bench.seams.ledger.snapshot(sale.round).await.unwrap().unwrap();
+    assert!(bench.seams.gate.warm(snapshot, None).await.unwrap());
+    decide(&bench, &lone).await;
+
+    let running = bench.start(eager());
+    until_live(&bench, &sale, 3).await;
+    assert_eq!(bench.figures(&sale).await.sold, 1);
+    bench.conserved(&sale).await;
+    running.end().await;
+}
+
+#[tokio::test]
+async fn a_new_round_that_is_being_loaded_does_not_count_as_recovering() {
+    let bench = Bench::new().await;
+    let sale = bench.cold_sale("lamp", 10).await;
+    let walked = Arc::new(Walked::default());
+    let settings = Settings { lease_for: HOUR, ..at_once() };
+    let mut keeper = Keeper::new(bench.seams.clone(), walked.clone(), &settings);
+    keeper.step().await;
+    assert!(row(&bench, &sale).await.lease.is_some(), "it is at work");
+    assert_eq!(walked.recovering(), []);
+    keeper.built().await;
+    assert!(is_live(&bench, &sale, 1).await);
+}
+
+#[tokio::test]
+async fn a_round_that_could_not_be_loaded_does_not_recover_again_at_once() {
+    let bench = Bench::new().await;
+    let sale = bench.sale("lamp", 10).await;
+    sell(&bench, &sale, &buyers(4)).await;
+    let bench = bench.with_gate("empty.db").await;
+    let _consumer = bench.consume_only();
+    let mut intruder = bench.intruder("ledger.db").await;
+    intruder.execute("ALTER TABLE aside RENAME TO missing").await.unwrap();
+    let mut patient = keeper_with(&bench, &Settings { build_again: HOUR, ..at_once() });
+    drive_past_the_fence(&bench, &sale, &mut patient).await;
+    intruder.execute("ALTER TABLE missing RENAME TO aside").await.unwrap();
+    drive(&mut patient).await;
+    let failed = row(&bench, &sale).await;
+    assert_eq!((failed.incarnation, failed.loaded), (2, true), "it waits");
+    let missing = bench.claim(&sale, &buyers(1)).await.unwrap_err();
+    assert!(matches!(missing, GateError::NotWarm(_)), "{missing}");
+
+    drive_past_the_fence(&bench, &sale, &mut keeper(&bench)).await;
+    assert!(is_live(&bench, &sale, 3).await);
+    bench.conserved(&sale).await;
+}
+
+#[tokio::test]
+async fn a_round_whose_rows_do_not_add_up_is_not_read_again_at_once() {
+    let bench = Bench::new().await;
+    let sale = bench.cold_sale("lamp", 10).await;
+    let mut intruder = bench.intruder("ledger.db").await;
+    intruder.execute("UPDATE rounds SET rejected = 1").await.unwrap();
+    let mut patient = keeper_with(&bench, &Settings { build_again: HOUR, ..at_once() });
+    drive(&mut patient).await;
+    intruder.execute("UPDATE rounds SET rejected = 0").await.unwrap();
+    drive(&mut patient).await;
+    assert!(!row(&bench, &sale).await.loaded, "it waits");
+    drive(&mut keeper(&bench)).await;
+    assert!(is_live(&bench, &sale, 1).await);
 }

@@ -5,14 +5,16 @@
 -- KEYS   as slot.lua says; no records
 -- ARGV   as slot.lua says, then
 --        incarnation  that is meant; a round of a later one stays as it is
--- Reply  as slot.lua says
+-- Reply  first  1 if this call did it; nil if not
 
 local refused = refusal()
 if refused then
   return reply('refused', refused)
-elseif not frozen and incarnation <= tonumber(ARGV[6]) then
+end
+local first = not frozen and incarnation <= tonumber(ARGV[6])
+if first then
   redis.call('HSET', TERMS, 'frozen', 1)
   redis.call('ZUNIONSTORE', DUE, 1, DUE, 'WEIGHTS', 0)
   frozen = 1
 end
-return reply()
+return reply('first', first and 1)

@@ -21,8 +21,9 @@ local refused = refusal()
 if refused == 'other_install' then
   return reply('refused', refused)
 elseif refused ~= 'not_warm' then
+  -- Not the count of orders: one that is gone without a verdict stays counted.
   local gives_way = frozen and sequence == tonumber(ARGV[7]) and incarnation < tonumber(ARGV[6])
-    and redis.call('HGET', STOCK, 'orders') == '0'
+    and redis.call('XLEN', OUTBOX) == 0
   if gives_way and refused then
     return reply('refused', refused)
   end
