@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use crate::books::check_all;
 use crate::dice::{address, dice, kills};
-use crate::harness::{Place, Server};
+use crate::harness::{Place, Server, eventually};
 use crate::market::{Crowd, Market, Stall};
 use crate::merchant::{Merchant, check_changes};
 
@@ -50,7 +50,10 @@ async fn killed_at_any_moment_it_loses_no_answer_and_sells_no_unit_twice() {
     for stall in Stall::ALL {
         check_all(&server, stall, &memory).await;
     }
-    assert!(is_retired(&server, Stall::Closing).await);
+    eventually("the closed sale is retired", async || {
+        is_retired(&server, Stall::Closing).await.then_some(())
+    })
+    .await;
     let scarce = server.sale(Stall::Scarce.id()).await;
     assert_eq!(scarce["sold"], Stall::Scarce.stock(), "it sold out, and no claim kept a unit back");
     let applied = check_changes(&server, &changes).await;
