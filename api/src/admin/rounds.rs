@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use sale::id::{RoundId, SaleId, TicketId};
+use sale::id::{RoundId, SaleId};
 use serde::Serialize;
 use store::gate::{Figures, GateError, Slot};
 use store::ledger::{Counts, Sale, SetAside};
@@ -84,8 +84,7 @@ impl App {
         let (slot, round) = (Slot::first(sale.round), sale.round);
         let before = self.gate.figures(slot).await.ok();
         let counts = self.ledger.counts(round).await?.ok_or(Refusal::UnknownSale)?;
-        let mut aside = self.ledger.aside(TicketId::last_before(round), ASIDE).await?;
-        aside.retain(|row| row.order.ticket.round() == round);
+        let aside = self.ledger.aside_of(round, None, ASIDE).await?;
         let gate = self.gate.figures(slot).await;
         let state = Standing::of(&sale, &gate);
         let gate = gate.ok();

@@ -62,6 +62,18 @@ pub struct Snapshot {
     pub restocks: Vec<(String, i32)>,
 }
 
+impl Snapshot {
+    /// Units that its tickets hold: as the ledger reads it, those of confirmed ones.
+    pub fn sold(&self) -> u64 {
+        self.tickets.iter().map(|found| u64::from(found.state.held())).sum()
+    }
+
+    /// Tickets that were rejected.
+    pub fn rejected(&self) -> usize {
+        self.tickets.iter().filter(|found| found.state.status.reason().is_some()).count()
+    }
+}
+
 /// The counts of one slot. At every quiet moment stock = available + held + sold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Figures {

@@ -2,7 +2,7 @@
 //! it has lost writes.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{GateError, Slot};
@@ -73,18 +73,21 @@ impl Seen {
     /// What was seen of a slot so far; the lowest position if nothing was. To be asked before a
     /// call is sent: what comes to be seen while it is on its way accuses nobody.
     pub(super) fn of(&self, slot: Slot) -> Position {
-        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.get(&slot).copied().unwrap_or_default()
+        self.locked().get(&slot).copied().unwrap_or_default()
     }
 
     /// A reply, or the ledger's row, says this.
     pub(super) fn raise(&self, slot: Slot, to: Position) {
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.locked();
         if seen.len() >= REMEMBERED && !seen.contains_key(&slot) {
             seen.clear();
         }
         let highest = seen.entry(slot).or_default();
         *highest = to.max(*highest);
+    }
+
+    fn locked(&self) -> MutexGuard<'_, HashMap<Slot, Position>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

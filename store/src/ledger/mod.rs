@@ -498,6 +498,18 @@ impl Ledger {
         dispatch!(self, CALL, ledger => ledger.aside(after, most))
     }
 
+    /// Those of one round, by ticket, after `after`, at most `most`.
+    pub async fn aside_of(
+        &self,
+        round: RoundId,
+        after: Option<TicketId>,
+        most: u32,
+    ) -> Result<Vec<SetAside>, LedgerError> {
+        let mut rows = self.aside(after.or_else(|| TicketId::last_before(round)), most).await?;
+        rows.retain(|row| row.order.ticket.round() == round);
+        Ok(rows)
+    }
+
     /// Asks the worker to try a parked order again from the start of the ladder, or to reject
     /// it. Answers whether it was there.
     pub async fn release(

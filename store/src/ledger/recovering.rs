@@ -102,13 +102,10 @@ pub(super) struct Unmoved {
 
 impl Unmoved {
     pub(super) fn since(snapshot: &Snapshot) -> Self {
-        let sold: i64 = snapshot.tickets.iter().map(|found| i64::from(found.state.held())).sum();
-        let rejected =
-            snapshot.tickets.iter().filter(|found| found.state.status.reason().is_some());
         Self {
-            stock: snapshot.available + sold,
+            stock: snapshot.available.saturating_add_unsigned(snapshot.sold()),
             available: snapshot.available,
-            rejected: count(rejected.count()),
+            rejected: count(snapshot.rejected()),
             restocks: count(snapshot.restocks.len()),
         }
     }

@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sale::id::{RoundId, TicketId};
+use sale::id::RoundId;
 use store::Seams;
 use store::gate::{Figures, Settlement, Slot};
 use store::ledger::{Counts, LedgerError, Row, SetAside};
@@ -83,7 +83,7 @@ pub(super) async fn set_aside_of(
     seams: &Seams,
     round: RoundId,
 ) -> Result<Vec<SetAside>, LedgerError> {
-    set_aside_after(seams, round, TicketId::last_before(round)).await
+    seams.ledger.aside_of(round, None, PAGE).await
 }
 
 /// All orders of a round that are set aside.
@@ -91,23 +91,13 @@ pub(super) async fn all_set_aside_of(
     seams: &Seams,
     round: RoundId,
 ) -> Result<Vec<SetAside>, LedgerError> {
-    let (mut all, mut after) = (Vec::new(), TicketId::last_before(round));
+    let (mut all, mut after) = (Vec::new(), None);
     loop {
-        let page = set_aside_after(seams, round, after).await?;
+        let page = seams.ledger.aside_of(round, after, PAGE).await?;
         let Some(last) = page.last() else { return Ok(all) };
         after = Some(last.order.ticket);
         all.extend(page);
     }
-}
-
-async fn set_aside_after(
-    seams: &Seams,
-    round: RoundId,
-    after: Option<TicketId>,
-) -> Result<Vec<SetAside>, LedgerError> {
-    let mut rows = seams.ledger.aside(after, PAGE).await?;
-    rows.retain(|row| row.order.ticket.round() == round);
-    Ok(rows)
 }
 
 fn units(aside: &[SetAside]) -> u64 {

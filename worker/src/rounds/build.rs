@@ -37,13 +37,7 @@ pub(super) struct Counted {
 
 impl Counted {
     fn of(snapshot: &Snapshot) -> Self {
-        let tickets = &snapshot.tickets;
-        let rejected = tickets.iter().filter(|found| found.state.status.reason().is_some());
-        Self {
-            available: snapshot.available,
-            sold: tickets.iter().map(|found| u64::from(found.state.held())).sum(),
-            rejected: rejected.count(),
-        }
+        Self { available: snapshot.available, sold: snapshot.sold(), rejected: snapshot.rejected() }
     }
 }
 
