@@ -78,6 +78,9 @@ fn answered<T>(result: Result<T, GateError>) -> Answered<T> {
     })
 }
 
+/// More batches than a history makes.
+const ALL: usize = 1_000;
+
 /// A window around the gate's clock.
 const OPEN: (i64, i64) = (-1, 1);
 
@@ -281,9 +284,12 @@ impl Side {
     }
 
     async fn resend(&self, most: usize) -> Answered<Said> {
-        let batches = answered(self.gate.resend(self.slot(), most.min(1_000)).await)?;
+        // A freeze makes all of them due at once, and then what one call takes the next one lacks.
+        let frozen = answered(self.gate.figures(self.slot()).await)?.frozen;
+        let most = if frozen { ALL } else { most.min(ALL) };
+        let batches = answered(self.gate.resend(self.slot(), most).await)?;
         assert!(batches.len() <= most);
-        if most < 1_000 {
+        if most < ALL {
             return Ok(Said::Some(batches.len()));
         }
         let batches = batches.iter().map(|batch| (batch.id, self.times.batch(batch)));
