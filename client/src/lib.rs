@@ -1,0 +1,1 @@
+//! The buyer's side of Dibs: claim, and hear the final result.
