@@ -86,6 +86,7 @@ impl App {
                 Ok(self.found(StatusCode::ACCEPTED, ticket, asked))
             }
             Answer::Standing(state) => {
+                let [(ticket, state)] = self.with_verdicts([(ticket, state)]).await;
                 let ticket = Ticket { id: ticket, sale: sale.id.clone(), state };
                 Ok(self.found(StatusCode::OK, ticket, asked))
             }
@@ -93,7 +94,7 @@ impl App {
             Answer::NotOpen => Err(Refusal::NotOpen { opens_at: sale.window.opens_at(), now }),
             Answer::Closed => Err(Refusal::Closed),
             Answer::LimitReached(tickets) => {
-                let held = tickets.into_iter().map(|(id, state)| Held {
+                let held = self.with_verdicts(tickets).await.into_iter().map(|(id, state)| Held {
                     token: self.seal(id, &asked.buyer, &state),
                     ticket: Ticket { id, sale: sale.id.clone(), state },
                 });
@@ -103,6 +104,33 @@ impl App {
             Answer::TooFewLeft(left) => Err(Refusal::TooFewLeft(left)),
             Answer::OutboxFull => Err(Refusal::OutboxFull),
         }
+    }
+
+    /// These tickets of the gate, with the ledger's verdict on each that is pending for longer than
+    /// that takes: a gate that was set back, or was away when the verdict came, tells less than the
+    /// buyer has seen. Without the ledger they stay pending.
+    async fn with_verdicts<T>(&self, mut tickets: T) -> T
+    where
+        T: AsRef<[(TicketId, TicketState)]> + AsMut<[(TicketId, TicketState)]>,
+    {
+        let (now, after) = (self.gate.now(), self.settings.overdue_after);
+        let overdue = tickets.as_ref().iter().filter(|(_, state)| state.is_overdue(after, now));
+        let overdue: Vec<TicketId> = overdue.map(|(ticket, _)| *ticket).collect();
+        if overdue.is_empty() {
+            return tickets;
+        }
+        let Ok(_turn) = self.lookups.try_acquire() else { return tickets };
+        let rows = self.ledger.read(&overdue).await.unwrap_or_else(|error| {
+            tracing::debug!(%error, "no verdict is looked up for a claim that came again");
+            Vec::new()
+        });
+        for row in rows.into_iter().flatten() {
+            let same = tickets.as_mut().iter_mut().find(|(ticket, _)| *ticket == row.ticket.id);
+            if let Some((_, state)) = same {
+                *state = row.ticket.state;
+            }
+        }
+        tickets
     }
 
     /// The sale's round is retired: no claim is granted, but a retry finds its ticket.

@@ -36,8 +36,11 @@ pub struct Settings {
     pub sales_most: u32,
     /// The most sales in the public list, in the same order.
     pub sales_listed: usize,
-    /// Retries on retired rounds that ask the ledger at one time. At the bound a further one
-    /// is refused with `busy`.
+    /// From which age on a ticket that the gate has as pending is looked up in the ledger too,
+    /// when it is claimed again.
+    pub overdue_after: Duration,
+    /// Retries that ask the ledger at one time. At the bound a further one on a retired round is
+    /// refused with `busy`, and one on a live round is answered as the gate has it.
     pub lookups: usize,
     /// How long an order may wait for its verdict: a term of every sale created here.
     pub answer_within: Duration,
@@ -61,6 +64,7 @@ impl Default for Settings {
             refresh_gap: Duration::from_millis(250),
             sales_most: 10_000,
             sales_listed: 1000,
+            overdue_after: Duration::from_millis(250),
             lookups: 256,
             answer_within: Duration::from_secs(300),
             probe_every: Duration::from_secs(1),

@@ -52,7 +52,13 @@ impl Node {
         let repair = Repair::new(log, install, settings.resend_after, tasks.clone());
         Self {
             hub: Arc::default(),
-            present: Arc::new(Present { gate, lookup, reader, repair }),
+            present: Arc::new(Present {
+                gate,
+                lookup,
+                reader,
+                repair,
+                overdue_after: settings.overdue_after,
+            }),
             keys,
             room: Arc::new(Semaphore::new(settings.sockets)),
             settings,

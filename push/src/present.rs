@@ -1,6 +1,7 @@
 //! The present state of a ticket, for one who may see it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sale::ticket::Ticket;
 use store::gate::Gate;
@@ -27,22 +28,29 @@ pub(crate) struct Present {
     pub(crate) lookup: Arc<Lookup>,
     pub(crate) reader: Reader,
     pub(crate) repair: Repair,
+    pub(crate) overdue_after: Duration,
 }
 
 impl Present {
     /// The ticket, by a read that is sent after this call, for one who says to have `seen` this
-    /// version of it. A gate that was set back shows less than that until somebody finds out, so
-    /// that the ledger is asked too.
+    /// version of it. A gate that was set back, or was away when the verdict came, shows less than
+    /// somebody has seen until it is told, so that the ledger is asked too: for who says what he
+    /// has seen, and for whatever is pending for longer than a verdict takes.
     pub(crate) async fn read(&self, viewer: &Viewer, seen: u32) -> Result<Ticket, NotShown> {
         let asked = (viewer.ticket(), viewer.buyer().clone());
         let busy = |Busy| NotShown::Busy;
         let mut reading = self.reader.read(asked.clone()).await.map_err(busy)?;
-        if let Reading::Known(less) = &reading
-            && less.state.version < seen
-        {
-            match self.reader.read_ledger(asked).await.map_err(busy)? {
-                Reading::Unknown | Reading::Undecided => {}
-                told @ (Reading::Known(_) | Reading::NoAnswer) => reading = told,
+        if let Reading::Known(Ticket { state, .. }) = &reading {
+            if state.version < seen {
+                match self.reader.read_ledger(asked).await.map_err(busy)? {
+                    Reading::Unknown | Reading::Undecided => {}
+                    told @ (Reading::Known(_) | Reading::NoAnswer) => reading = told,
+                }
+            } else if state.is_overdue(self.overdue_after, self.gate.now())
+                // Without the ledger it stays pending.
+                && let Ok(decided @ Reading::Known(_)) = self.reader.read_ledger(asked).await
+            {
+                reading = decided;
             }
         }
         self.show(viewer, reading).await

@@ -29,6 +29,9 @@ pub struct Settings {
     pub resend_after: Duration,
     /// What an idle server tells a polling client; a busy one tells up to ten times of it.
     pub poll_after: Duration,
+    /// From which age on a ticket that the gate has as pending is looked up in the ledger too,
+    /// when it is read.
+    pub overdue_after: Duration,
     /// Reads that wait for the gate; one more is answered "busy".
     pub gate_queue: usize,
     /// Reads that wait for the ledger; one more is answered "busy".
@@ -59,6 +62,7 @@ impl Default for Settings {
             reread_every: Duration::from_secs(3),
             resend_after: Duration::from_secs(5),
             poll_after: Duration::from_secs(1),
+            overdue_after: Duration::from_millis(250),
             gate_queue: 10_000,
             ledger_queue: 2_000,
             ledger_calls: 2,

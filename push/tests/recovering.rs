@@ -8,7 +8,7 @@ use std::time::Duration;
 use sale::outcome::Outcome;
 use sale::time::Timestamp;
 use store::clock;
-use support::http::{Events, get_as};
+use support::http::{Events, event, get_as};
 use support::ws::Client;
 use support::{House, jwt, quiet, within};
 
@@ -78,6 +78,33 @@ async fn who_has_seen_a_version_is_not_shown_an_older_one_by_a_gate_that_was_set
     house.lose_the_ledger().await;
     let unsure = get_as(&house, &id, &ada.token, &[("if-none-match", "\"2\"")]).await;
     assert_eq!(unsure.status, 503, "{}", unsure.body);
+}
+
+#[tokio::test]
+async fn who_says_nothing_of_what_he_has_seen_is_shown_what_the_gate_was_not_told() {
+    let settings = push::Settings { overdue_after: Duration::ZERO, ..quiet() };
+    let house = House::open(settings).await;
+    let ada = house.grant_one("ada").await;
+    let id = ada.id().to_string();
+    let pending = get_as(&house, &id, &ada.token, &[]).await;
+    assert_eq!(pending.body, house.pending(&ada).to_json(), "there is no verdict yet");
+    let ticket = house.decide(std::slice::from_ref(&ada)).await.remove(0);
+
+    for bearer in [ada.token.clone(), jwt("ada")] {
+        for headers in [&[][..], &[("prefer", "wait=30")]] {
+            assert_eq!(get_as(&house, &id, &bearer, headers).await.body, ticket.to_json());
+        }
+        let mut events = Events::open(&house, &id, &bearer, &[]).await;
+        assert_eq!(events.next().await, Some(event(&ticket)));
+    }
+    let mut client = Client::connect(&house).await;
+    client.watch(&[&ada.token]).await;
+    client.expect(&ticket).await;
+
+    let bob = house.grant_one("bob").await;
+    house.lose_the_ledger().await;
+    let shown = get_as(&house, &bob.id().to_string(), &bob.token, &[]).await;
+    assert_eq!(shown.body, house.pending(&bob).to_json(), "without the ledger he waits");
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! What a buyer sees: the ticket, and the state in it that moves.
 
+use std::time::Duration;
+
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -41,6 +43,12 @@ impl TicketState {
             decided_at: Some(at),
             ..self
         })
+    }
+
+    /// Whether it is pending for this long. Such a ticket of a gate may be decided: the gate was
+    /// set back, or has not been told.
+    pub fn is_overdue(&self, after: Duration, now: Timestamp) -> bool {
+        self.status == Status::Pending && now.since(self.granted_at) >= after
     }
 
     /// The units that it keeps away from others at present.

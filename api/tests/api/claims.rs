@@ -1,12 +1,14 @@
 //! What a claim that is granted is answered, and every retry of it.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
+use api::Settings;
 use sale::status::Reason;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::shop::{Shop, claim};
+use crate::shop::{Layout, Shop, claim};
 
 #[tokio::test]
 async fn a_granted_claim_is_answered_202_with_ticket_token_and_stream() {
@@ -53,6 +55,25 @@ async fn the_same_claim_again_is_answered_200_with_the_same_three_in_the_present
     assert_eq!((decided.status.as_u16(), &decided.body["token"]), (200, &first.body["token"]));
     assert_eq!(decided.body["ticket"]["status"], "confirmed", "and all is sold by now");
     assert_eq!(decided.body["ticket"]["version"], 2);
+}
+
+#[tokio::test]
+async fn a_claim_again_is_answered_with_a_verdict_that_the_gate_was_not_told() {
+    let settings = Settings { overdue_after: Duration::ZERO, ..Settings::default() };
+    let shop = Shop::laid_out(Layout { settings, ..Layout::default() }).await;
+    shop.sale("s", 5, 2).await;
+    let buyer = shop.buyer();
+    let claim = async |key| shop.claim("s", &buyer, key, json!({"units": 2})).await;
+    let first = claim("k").await;
+    assert_eq!(claim("k").await.body["ticket"], first.body["ticket"], "there is none yet");
+    shop.decide_untold(&shop.batches().await).await;
+
+    let again = claim("k").await;
+    assert_eq!((again.status.as_u16(), &again.body["ticket"]["version"]), (200, &json!(2)));
+    assert_eq!(again.body["token"], first.body["token"]);
+    let refused = claim("other").await;
+    assert!(refused.is(409, "limit-reached"), "{refused:?}");
+    assert_eq!(refused.body["held"][0]["ticket"], again.body["ticket"]);
 }
 
 #[tokio::test]

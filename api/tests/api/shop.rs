@@ -218,14 +218,19 @@ impl Shop {
     /// Does the worker's part for the next orders: decide, and settle.
     pub(crate) async fn decide(&self) {
         let batches = self.batches().await;
-        let orders: Vec<_> = batches.iter().flat_map(|batch| batch.orders().to_vec()).collect();
-        let now = clock::now();
-        let deadline = DeadlineFrom { reachable_since: now };
-        let reached = Reached::of(&batches);
-        for decision in self.seams.ledger.decide(&orders, &reached, &deadline, now).await.unwrap() {
+        for decision in self.decide_untold(&batches).await {
             self.settle(decision).await;
         }
         self.remove(&batches).await;
+    }
+
+    /// Has the ledger decide, and the gate hear nothing of it.
+    pub(crate) async fn decide_untold(&self, batches: &[Arc<Batch>]) -> Vec<Decision> {
+        let orders: Vec<_> = batches.iter().flat_map(|batch| batch.orders().to_vec()).collect();
+        let now = clock::now();
+        let deadline = DeadlineFrom { reachable_since: now };
+        let reached = Reached::of(batches);
+        self.seams.ledger.decide(&orders, &reached, &deadline, now).await.unwrap()
     }
 
     /// Takes batches out of the outbox, as each of their orders is decided or set aside.

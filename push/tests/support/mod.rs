@@ -268,5 +268,5 @@ pub(crate) fn buyers(prefix: &str, n: usize) -> Vec<String> {
 
 /// Settings with a refresher that does not interfere, so that a test sees one cause at a time.
 pub(crate) fn quiet() -> Settings {
-    Settings { reread_every: GUARD * 10, ..Settings::default() }
+    Settings { reread_every: GUARD * 10, overdue_after: GUARD, ..Settings::default() }
 }
