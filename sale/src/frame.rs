@@ -109,11 +109,13 @@ impl ServerFrame<'_> {
 pub enum CloseCode {
     /// 1001: this node goes away.
     GoingAway,
+    /// 1002: the framing of RFC 6455 was not kept.
+    Protocol,
     /// 1003: binary frames are not spoken here.
     Unsupported,
     /// 1007: a text that is not UTF-8.
     BadText,
-    /// 1008: the protocol was not kept, such as opening and never watching.
+    /// 1008: what is asked of clients was not kept, such as opening and never watching.
     Policy,
     /// 1009: a frame above [`LONGEST_FRAME`].
     TooBig,
@@ -124,10 +126,23 @@ pub enum CloseCode {
 }
 
 impl CloseCode {
+    /// Every code.
+    pub const ALL: [Self; 8] = [
+        Self::GoingAway,
+        Self::Protocol,
+        Self::Unsupported,
+        Self::BadText,
+        Self::Policy,
+        Self::TooBig,
+        Self::TryLater,
+        Self::Silent,
+    ];
+
     /// The number on the wire.
     pub fn number(self) -> u16 {
         match self {
             Self::GoingAway => 1001,
+            Self::Protocol => 1002,
             Self::Unsupported => 1003,
             Self::BadText => 1007,
             Self::Policy => 1008,
@@ -141,7 +156,9 @@ impl CloseCode {
     pub fn comes_back(self) -> bool {
         match self {
             Self::GoingAway | Self::TryLater | Self::Silent => true,
-            Self::Unsupported | Self::BadText | Self::Policy | Self::TooBig => false,
+            Self::Protocol | Self::Unsupported | Self::BadText | Self::Policy | Self::TooBig => {
+                false
+            }
         }
     }
 }
@@ -202,12 +219,14 @@ mod tests {
 
     #[test]
     fn close_codes_say_whether_to_come_back() {
-        use CloseCode::{BadText, GoingAway, Policy, Silent, TooBig, TryLater, Unsupported};
+        use CloseCode::{
+            BadText, GoingAway, Policy, Protocol, Silent, TooBig, TryLater, Unsupported,
+        };
         let back = [GoingAway, TryLater, Silent];
         assert_eq!(back.map(CloseCode::number), [1001, 1013, 4408]);
         assert!(back.into_iter().all(CloseCode::comes_back));
-        let gone = [Unsupported, BadText, Policy, TooBig];
-        assert_eq!(gone.map(CloseCode::number), [1003, 1007, 1008, 1009]);
+        let gone = [Protocol, Unsupported, BadText, Policy, TooBig];
+        assert_eq!(gone.map(CloseCode::number), [1002, 1003, 1007, 1008, 1009]);
         assert!(!gone.into_iter().any(CloseCode::comes_back));
     }
 }

@@ -13,7 +13,7 @@ const UNWELCOME_MS = 3_000;
 const STEADY_MS = 10_000;
 const LONG_POLL_S = 25;
 /** Close codes after which coming back would only be closed again. */
-const STAY_AWAY = [1003, 1007, 1008, 1009];
+const STAY_AWAY = [1002, 1003, 1007, 1008, 1009];
 
 /**
  * Yields the claim's ticket and then each newer version, never one twice and never an older one;
