@@ -95,6 +95,15 @@ impl Batcher {
         }
     }
 
+    /// Whether a claim of this slot would be refused for want of room now.
+    pub(crate) fn is_full(&self, slot: Slot) -> bool {
+        let full = self.lanes.get(&slot).is_some_and(|lane| lane.capacity() == 0);
+        if full {
+            metric::queue_full();
+        }
+        full
+    }
+
     /// Ends the lanes of all slots but these; their queued claims are still answered.
     pub(crate) fn keep(&self, live: impl Fn(Slot) -> bool) {
         self.lanes.retain(|slot, _| live(*slot));

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use edge::bearer::bearer;
 use edge::body::read_json;
 use sale::grant::{Answer, Claim};
-use sale::id::{BuyerId, RequestId, RoundId, Shard, TicketId};
+use sale::id::{BuyerId, RequestId, RoundId, SaleId, Shard, TicketId};
 use sale::order::OrderV1;
 use sale::ticket::{Ticket, TicketState};
 use sale::units::Units;
@@ -45,6 +45,13 @@ pub(crate) async fn claim(
     sale: Result<SaleInPath, Refusal>,
     request: Request,
 ) -> Result<Response, Refusal> {
+    // A claim that finds no room is to cost next to nothing, or a crowd beyond what the server can
+    // answer would take from those whom it could.
+    if let Ok(SaleInPath(id)) = &sale
+        && app.is_full(id)
+    {
+        return Err(Refusal::Busy);
+    }
     let buyer = buyer(&app, request.headers())?;
     let SaleInPath(id) = sale?;
     let entry = app.directory.find(&id).await?.ok_or(Refusal::UnknownSale)?;
@@ -74,6 +81,11 @@ fn buyer(app: &App, headers: &HeaderMap) -> Result<BuyerId, Refusal> {
 }
 
 impl App {
+    /// Whether as many claims of this sale wait as may.
+    fn is_full(&self, id: &SaleId) -> bool {
+        self.directory.known(id).is_some_and(|entry| self.batcher.is_full(entry.slot()))
+    }
+
     /// The gate grants it, or says why not.
     async fn of_gate(&self, sale: &Sale, asked: Asked) -> Result<Response, Refusal> {
         let ticket = asked.ticket(sale);

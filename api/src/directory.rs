@@ -148,7 +148,8 @@ impl Directory {
         table.order.iter().filter(|entry| opened(&entry.sale)).map(|entry| entry.slot()).collect()
     }
 
-    fn known(&self, id: &SaleId) -> Option<Arc<Entry>> {
+    /// A sale that is in memory.
+    pub(crate) fn known(&self, id: &SaleId) -> Option<Arc<Entry>> {
         self.table.read().unwrap_or_else(PoisonError::into_inner).sales.get(id).cloned()
     }
 

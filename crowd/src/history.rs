@@ -5,12 +5,15 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use tokio::fs::File;
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, BufWriter, Lines};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, BufWriter};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 /// Events that may wait for the file; whoever records more waits with them.
 const WAITING: usize = 10_000;
+
+/// Bytes that are read from the file at one time.
+const READ_AT_ONCE: usize = 1 << 20;
 
 /// Something that a buyer sent or saw.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -193,7 +196,11 @@ async fn write(
 
 /// Reads a history from its begin to its end.
 #[derive(Debug)]
-pub struct Reader(Lines<BufReader<File>>);
+pub struct Reader {
+    file: BufReader<File>,
+    line: u64,
+    cut_off: bool,
+}
 
 impl Reader {
     /// Opens the file.
@@ -201,15 +208,42 @@ impl Reader {
     /// # Errors
     /// It is not there.
     pub async fn open(path: &Path) -> std::io::Result<Self> {
-        Ok(Self(BufReader::new(File::open(path).await?).lines()))
+        let file = BufReader::with_capacity(READ_AT_ONCE, File::open(path).await?);
+        Ok(Self { file, line: 0, cut_off: false })
     }
 
-    /// The next event; none after the last.
+    /// The next event; none after the last. A last line that breaks off is none.
     ///
     /// # Errors
     /// The file cannot be read, or a line of it is no event.
     pub async fn next(&mut self) -> std::io::Result<Option<Event>> {
-        let Some(line) = self.0.next_line().await? else { return Ok(None) };
-        Ok(Some(serde_json::from_str(&line)?))
+        let mut line = Vec::new();
+        if self.file.read_until(b'\n', &mut line).await? == 0 {
+            return Ok(None);
+        }
+        match serde_json::from_slice(&line) {
+            Ok(event) => {
+                self.line += 1;
+                Ok(Some(event))
+            }
+            Err(_) if line.last() != Some(&b'\n') => {
+                self.cut_off = true;
+                Ok(None)
+            }
+            Err(error) => {
+                let says = format!("line {} is no event: {error}", self.line + 1);
+                Err(std::io::Error::new(std::io::ErrorKind::InvalidData, says))
+            }
+        }
+    }
+
+    /// The line of the event that was read last, from 1; hence also how many were read.
+    pub fn line(&self) -> u64 {
+        self.line
+    }
+
+    /// Whether the last line breaks off, as it does when the writer was killed.
+    pub fn is_cut_off(&self) -> bool {
+        self.cut_off
     }
 }

@@ -7,6 +7,8 @@ pub mod clock;
 pub mod gate;
 pub mod ledger;
 pub mod log;
+#[cfg(test)]
+mod model;
 pub mod open;
 pub mod stage;
 

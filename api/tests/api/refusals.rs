@@ -195,6 +195,22 @@ async fn at_the_bound_of_the_queue_claims_are_busy_at_once() {
 }
 
 #[tokio::test]
+async fn while_the_queue_is_full_no_signature_is_looked_at() {
+    let mut layout = Layout::default();
+    layout.settings.claims_queued = 3;
+    let shop = Shop::laid_out(layout).await;
+    shop.sale("s", 50, 1).await;
+    let good = [(); 3].map(|()| shop.claiming("s", &shop.buyer(), "", json!({"units": 1})));
+    let forged = shop.claiming("s", "no.such.jwt", "", json!({"units": 1}));
+    // On this one thread the three have queued before the lane takes the first.
+    let (good, forged) = futures_util::join!(futures_util::future::join_all(good), forged);
+    assert!(good.iter().all(|answer| answer.status == 202), "{good:?}");
+    assert!(forged.is(503, "busy"), "{forged:?}");
+    let forged = shop.claim("s", "no.such.jwt", "", json!({"units": 1})).await;
+    assert!(forged.is(401, "unauthenticated"), "{forged:?}");
+}
+
+#[tokio::test]
 async fn at_the_bound_of_the_outbox_claims_are_busy() {
     let mut layout = Layout::default();
     layout.gate.bounds.outbox_most = 1;

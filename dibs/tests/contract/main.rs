@@ -34,6 +34,7 @@ mod polling;
 mod reads;
 mod recovering;
 mod refusals;
+mod rfc6455;
 mod sales;
 mod secrecy;
 mod socket;

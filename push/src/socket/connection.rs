@@ -78,14 +78,14 @@ impl Connection {
     }
 
     /// Serves the connection and says farewell; what was watched has left the hub before that.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(mut self: Box<Self>) {
         let code = match self.serve().await {
             End::Close(code) => Some(code),
             End::Closed => None,
             End::Gone => return,
         };
         metric::closed(code.map(CloseCode::number));
-        let Self { node, socket, watch, .. } = self;
+        let Self { node, socket, watch, .. } = *self;
         drop(watch);
         Box::pin(farewell(socket, code, node.settings.close_within)).await;
     }
@@ -100,7 +100,8 @@ impl Connection {
                 () = &mut timer => Event::Time,
                 () = self.node.draining.cancelled(), if self.drain_at.is_none() => Event::Drain,
             };
-            if let Err(end) = self.apply(event).await {
+            // Boxed, as a connection that waits is not to keep room for what it does when it acts.
+            if let Err(end) = Box::pin(self.apply(event)).await {
                 return end;
             }
             let next = self.next_time();
@@ -252,7 +253,7 @@ fn end_after(error: &Error) -> End {
         Error::Capacity(_) => End::Close(CloseCode::TooBig),
         Error::Utf8(_) => End::Close(CloseCode::BadText),
         Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => End::Gone,
-        Error::Protocol(_) => End::Close(CloseCode::Policy),
+        Error::Protocol(_) => End::Close(CloseCode::Protocol),
         _ => End::Gone,
     }
 }

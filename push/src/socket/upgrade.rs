@@ -23,8 +23,9 @@ use crate::node::Node;
 /// The stream of frames over an upgraded connection.
 pub(super) type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
-/// What is eagerly allocated for reading; frames of clients are short.
-const READ_BUFFER: usize = 1024;
+/// What each connection keeps for reading: a token or a few pongs. A longer frame makes room for
+/// itself and is read by pieces of this size.
+const READ_BUFFER: usize = 256;
 
 /// What may wait to be written. The server writes one frame at a time; at the bound the
 /// connection is dropped.
@@ -47,7 +48,8 @@ pub(crate) async fn upgrade(State(node): State<Arc<Node>>, mut request: Request)
     let on_upgrade = hyper::upgrade::on(&mut request);
     let connection = request.extensions_mut().remove::<ConnectionPermit>();
     let room = node.room.clone().try_acquire_owned().ok();
-    let life = live(node.clone(), on_upgrade, room);
+    // A future that is moved into another one takes up its space twice, as long as that lives.
+    let life = Box::pin(live(node.clone(), on_upgrade, room));
     let ended = node.ended.clone();
     node.sockets.spawn(async move {
         ended.run_until_cancelled(life).await;
@@ -67,10 +69,10 @@ async fn live(node: Arc<Node>, on_upgrade: OnUpgrade, room: Option<OwnedSemaphor
         }
     };
     let io = TokioIo::new(upgraded);
-    let socket = Socket::from_raw_socket(io, Role::Server, Some(config())).await;
+    let socket = Box::pin(Socket::from_raw_socket(io, Role::Server, Some(config()))).await;
     if room.is_some() {
         let _counted = metric::Socket::opened();
-        Connection::new(node, socket).run().await;
+        Box::new(Connection::new(node, socket)).run().await;
     } else {
         let within = node.settings.close_within;
         Box::pin(farewell(socket, Some(CloseCode::TryLater), within)).await;

@@ -2,6 +2,8 @@
 
 mod change;
 mod ladder;
+#[cfg(test)]
+pub(crate) mod model;
 pub mod mysql;
 mod recovering;
 mod rows;

@@ -30,15 +30,15 @@ impl Holdings {
 /// A round as its row says; nobody else may change it before the transaction ends.
 #[derive(sqlx::FromRow)]
 pub(super) struct OpenRound {
-    round: u32,
-    sale: Vec<u8>,
-    available: u32,
-    per_buyer: u8,
-    answer_within: u64,
-    incarnation: u32,
-    sequence: u64,
-    loaded: bool,
-    retired: bool,
+    pub(super) round: u32,
+    pub(super) sale: Vec<u8>,
+    pub(super) available: u32,
+    pub(super) per_buyer: u8,
+    pub(super) answer_within: u64,
+    pub(super) incarnation: u32,
+    pub(super) sequence: u64,
+    pub(super) loaded: bool,
+    pub(super) retired: bool,
 }
 
 impl OpenRound {

@@ -173,6 +173,27 @@ impl Journal {
     }
 }
 
+#[cfg(test)]
+impl Journal {
+    /// One without a file: nobody writes down what is appended after `tail`, and what is said of
+    /// it to the sender is believed.
+    pub(super) fn unwritten(tail: u64) -> (Self, watch::Sender<u64>) {
+        let shared = Shared {
+            pending: Mutex::new(Pending { lines: Vec::new(), tail }),
+            wake: Notify::new(),
+            failing: AtomicBool::new(false),
+        };
+        let (written, flushed) = watch::channel(0);
+        let (writer, stop) = (TaskTracker::new(), CancellationToken::new());
+        (Self { shared: Arc::new(shared), flushed, writer, stop }, written)
+    }
+
+    /// What was appended and nobody has written down.
+    pub(super) fn unwritten_lines(&self) -> Vec<u8> {
+        self.shared.take().0
+    }
+}
+
 struct Writer {
     shared: Arc<Shared>,
     stop: CancellationToken,

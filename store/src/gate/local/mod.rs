@@ -3,6 +3,8 @@
 mod checkpoint;
 mod effect;
 mod journal;
+#[cfg(test)]
+pub(crate) mod model;
 mod outbox;
 mod round;
 

@@ -1,0 +1,177 @@
+//! Every fault on every part.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use super::binary;
+use super::cell::{self, Outcome, Report};
+use super::deployment::Deployment;
+use super::fault::{Cell, Engines};
+use super::{On, Place, say, seconds};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// What the deployments stand on.
+    #[arg(long, value_enum, default_value = "all")]
+    engines: Which,
+    /// The seeds; every cell is run with each.
+    #[arg(long, num_args = 1.., value_delimiter = ',', default_value = "1")]
+    seeds: Vec<u64>,
+    /// Only cells with this in their name, such as `kill` or `worker-pulsar`.
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
+    #[command(flatten)]
+    on: On,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Which {
+    Embedded,
+    Real,
+    All,
+}
+
+/// All that was run, as `matrix.json` has it.
+#[derive(Debug, Default, Serialize)]
+struct Matrix {
+    judged: Vec<Report>,
+    /// Cells whose deployment did not come up again.
+    broken: Vec<(Cell, u64, String)>,
+    not_run: Vec<(Cell, u64, String)>,
+    took: Duration,
+}
+
+pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let begun = Instant::now();
+    let place = Place::new(arguments.on.keep.as_deref())?;
+    let dibs = binary::dibs(arguments.on.dibs.as_deref()).await?;
+    let engines: &[_] = match arguments.engines {
+        Which::Embedded => &[Engines::Embedded],
+        Which::Real => &[Engines::Real],
+        Which::All => &[Engines::Embedded, Engines::Real],
+    };
+    let mut matrix = Matrix::default();
+    say(&line("cell", "seed", "violations", "first answer", "all decided", "took"))?;
+    for engines in engines {
+        let mut cells = engines.matrix();
+        cells.retain(|cell| {
+            arguments.only.as_ref().is_none_or(|only| cell.to_string().contains(only))
+        });
+        let mut deployment = None;
+        for seed in &arguments.seeds {
+            for cell in &cells {
+                matrix.run(&arguments.on, &dibs, &place, &mut deployment, *cell, *seed).await?;
+            }
+        }
+    }
+    matrix.took = begun.elapsed();
+    tokio::fs::write(place.path().join("matrix.json"), serde_json::to_vec_pretty(&matrix)?).await?;
+    matrix.sum_up()?;
+    if matrix.holds() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    say(&format!("kept in {}", place.keep().display()))?;
+    Ok(ExitCode::FAILURE)
+}
+
+impl Matrix {
+    /// Runs one cell on the deployment that is there, or on a fresh one, and prints its line.
+    async fn run(
+        &mut self,
+        on: &On,
+        dibs: &Path,
+        place: &Place,
+        deployment: &mut Option<Deployment>,
+        cell: Cell,
+        seed: u64,
+    ) -> anyhow::Result<()> {
+        let mut running = match deployment.take() {
+            Some(running) => running,
+            None => on.start(cell.engines, dibs, place).await?,
+        };
+        let folder = place.path().join(format!("{cell} {seed}").replace(' ', "-"));
+        match cell::run(&mut running, cell, seed, &on.visitors, &folder).await {
+            Ok(Outcome::Judged(report)) => {
+                *deployment = Some(running);
+                say(&row(&report))?;
+                for violation in report.verdict.violations.iter().take(3) {
+                    say(&format!("    {}: {}", violation.kind, violation.says))?;
+                }
+                self.judged.push(*report);
+            }
+            Ok(Outcome::NotRun(why)) => {
+                *deployment = Some(running);
+                say(&format!("{cell:<32} {seed:>6} NOT RUN: {why}"))?;
+                self.not_run.push((cell, seed, why));
+            }
+            // What is left of the deployment ends here; the next cell gets a fresh one.
+            Err(error) => {
+                say(&format!("{cell:<32} {seed:>6} BROKEN: {error:#}"))?;
+                self.broken.push((cell, seed, format!("{error:#}")));
+            }
+        }
+        Ok(())
+    }
+
+    fn holds(&self) -> bool {
+        self.broken.is_empty() && self.judged.iter().all(|report| report.verdict.holds())
+    }
+
+    fn sum_up(&self) -> std::io::Result<()> {
+        let Self { judged, broken, not_run, took } = self;
+        let violated = judged.iter().filter(|report| !report.verdict.holds());
+        say(&format!(
+            "{} cells in {} min: {} with a violation, {} broken, {} NOT RUN",
+            judged.len() + broken.len() + not_run.len(),
+            took.as_secs().div_ceil(60),
+            violated.clone().count(),
+            broken.len(),
+            not_run.len(),
+        ))?;
+        let slowest =
+            |of: fn(&Report) -> Option<Duration>| seconds(judged.iter().filter_map(of).max());
+        say(&format!(
+            "slowest first answer after healing: {}; slowest to decide all who waited: {}",
+            slowest(|report| report.recovery.first_answer),
+            slowest(|report| report.recovery.all_decided),
+        ))?;
+        for report in violated {
+            let (cell, seed) = (report.cell, report.seed);
+            say(&format!("violated: {cell}, seed {seed}: {:?}", report.verdict.found))?;
+        }
+        for (cell, seed, why) in broken {
+            say(&format!("broken: {cell}, seed {seed}: {why}"))?;
+        }
+        for (cell, seed, why) in not_run {
+            say(&format!("NOT RUN: {cell}, seed {seed}: {why}"))?;
+        }
+        Ok(())
+    }
+}
+
+fn row(report: &Report) -> String {
+    let violations: u64 = report.verdict.found.values().sum();
+    line(
+        &report.cell.to_string(),
+        &report.seed.to_string(),
+        &violations.to_string(),
+        &seconds(report.recovery.first_answer),
+        &seconds(report.recovery.all_decided),
+        &seconds(Some(report.took)),
+    )
+}
+
+fn line(
+    cell: &str,
+    seed: &str,
+    violations: &str,
+    answer: &str,
+    decided: &str,
+    took: &str,
+) -> String {
+    format!("{cell:<32} {seed:>6} {violations:>11} {answer:>13} {decided:>12} {took:>9}")
+}

@@ -1,0 +1,12 @@
+//! The history checker: what it accuses, and what it does not.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod command;
+mod crossing;
+mod figures;
+mod mutations;
+mod reading;
+mod scene;
+mod simulated;
+mod told;
