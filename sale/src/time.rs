@@ -18,8 +18,8 @@ pub struct Timestamp(i64);
 pub struct NotATime;
 
 impl Timestamp {
-    /// 9999-12-31T00:00:00Z: what lies beyond is refused, so that every value has a text.
-    const LAST: i64 = 253_402_214_400_000;
+    /// 9999-12-30T22:00:00Z: what lies beyond is refused, so that every value has a text.
+    const LAST: i64 = 253_402_207_200_000;
 
     /// The point `ms` milliseconds after 1970-01-01T00:00:00Z.
     pub fn from_millis(ms: i64) -> Result<Self, NotATime> {
@@ -130,6 +130,14 @@ mod tests {
             assert_eq!(Timestamp::parse(text), Err(NotATime), "{text}");
         }
         assert!(Timestamp::from_millis(i64::MAX).is_err());
+    }
+
+    #[test]
+    fn the_last_point_has_a_text_too() {
+        let last = Timestamp::from_millis(0).unwrap().plus(Duration::MAX);
+        assert_eq!(last.to_string(), "9999-12-30T22:00:00.000Z");
+        assert_eq!(Timestamp::parse(&last.to_string()).unwrap(), last);
+        assert!(Timestamp::from_millis(last.millis() + 1).is_err());
     }
 
     #[test]

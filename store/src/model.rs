@@ -12,5 +12,6 @@
 mod judge;
 mod memo;
 mod runs;
+mod seams;
 mod state;
 mod steps;

@@ -131,7 +131,11 @@ impl Consumer {
     }
 
     /// Has a take decided, and its fences passed after that; `None` if it is to be given back.
-    async fn decide(&self, batches: &[Delivery], fences: &[Delivery]) -> Option<Verdicts> {
+    pub(crate) async fn decide(
+        &self,
+        batches: &[Delivery],
+        fences: &[Delivery],
+    ) -> Option<Verdicts> {
         let batches: Vec<_> = batches.iter().filter_map(Delivery::batch).cloned().collect();
         let decided = async {
             let verdicts = self.decider.decide(&batches).await?;
@@ -207,7 +211,7 @@ impl Settling {
 
 /// Answers the batches for which all is done: what became of the others of the same take does
 /// not matter to them.
-async fn settle(settler: Settler, verdicts: Verdicts) -> HashSet<BatchId> {
+pub(crate) async fn settle(settler: Settler, verdicts: Verdicts) -> HashSet<BatchId> {
     let of_slot = |(slot, of): (&Slot, &SlotVerdicts)| {
         let slot = *slot;
         of.decided.iter().map(move |decided| (slot, decided.batch)).collect::<Vec<_>>()

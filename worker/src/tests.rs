@@ -6,4 +6,5 @@ mod outages;
 mod recovering;
 mod rounds;
 mod set_aside;
+mod simulation;
 mod together;

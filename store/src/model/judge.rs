@@ -8,6 +8,10 @@ use stateright::Property;
 use super::state::{State, Wrong};
 use super::steps::Crowd;
 
+/// What comes to pass in some states of some runs.
+pub(super) const REJECTED: &str = "somebody is rejected";
+pub(super) const REBUILT: &str = "a gate with sold units is rebuilt";
+
 /// The longest way to rest.
 const LONGEST_WAY: usize = 100;
 
@@ -66,10 +70,8 @@ pub(super) fn properties() -> Vec<Property<Crowd>> {
             state.wrong != Some(Wrong::Refused)
         }),
         Property::always("all comes to rest, with a result for every token", comes_to_rest),
-        Property::sometimes("somebody is rejected", |crowd: &Crowd, state: &State| {
-            pair(crowd, state).rejected
-        }),
-        Property::sometimes("a gate is rebuilt", |crowd: &Crowd, state: &State| {
+        Property::sometimes(REJECTED, |crowd: &Crowd, state: &State| pair(crowd, state).rejected),
+        Property::sometimes(REBUILT, |crowd: &Crowd, state: &State| {
             let figures = crowd.memo().figures(state.gate);
             figures.is_some_and(|gate| gate.incarnation > 1 && gate.sold > 0)
         }),
@@ -95,7 +97,7 @@ fn pair(crowd: &Crowd, state: &State) -> Pair {
     let in_ledger = |found: &crate::gate::Settlement| {
         books.orders.get(&found.ticket).is_some_and(|row| row.state == found.state)
     };
-    let (_, outbox) = gate.on_disk();
+    let outbox = gate.outbox_on_disk();
     let outbox = outbox.iter().flat_map(|batch| batch.orders()).map(|order| order.ticket);
     let kept = books.orders.keys().copied().chain(outbox);
     let taken =

@@ -150,18 +150,6 @@ impl Memo {
         }
     }
 
-    pub(super) fn sizes(&self) -> String {
-        format!(
-            "gates {} calls {} books {} calls {} pairs {} batches {}",
-            self.gates.things.len(),
-            self.of_gate.len(),
-            self.books.things.len(),
-            self.of_books.len(),
-            self.judged.len(),
-            self.batches.things.len()
-        )
-    }
-
     pub(super) fn number_gate(&mut self, gate: Value) -> u32 {
         self.gates.number(gate)
     }
@@ -205,6 +193,13 @@ impl Memo {
         let gates = &self.gates;
         let count = || gates.get(gate).figures_in_memory().map(Arc::new);
         self.figures.entry(gate).or_insert_with(count).clone()
+    }
+
+    /// The gate as it is on disk before a write that changes it.
+    pub(super) fn older(&mut self, before: u32, after: u32) -> Option<u32> {
+        let (old, new) = (self.figures(before)?, self.figures(after)?);
+        let moved = (old.incarnation, old.sequence) != (new.incarnation, new.sequence);
+        moved.then(|| self.call_gate(before, GateCall::Crash).after)
     }
 
     /// The order of a claim as its token brings it back.

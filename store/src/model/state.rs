@@ -22,7 +22,7 @@ pub(super) struct Faults {
     pub(super) drops: u8,
     /// A take is decided after the answer deadline.
     pub(super) late: u8,
-    /// The gate comes back empty or as it was once.
+    /// The gate comes back empty, or without its last write.
     pub(super) losses: u8,
 }
 
@@ -62,7 +62,7 @@ pub(super) enum Wrong {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct State {
     pub(super) gate: u32,
-    /// The gate as it was once; where a loss may set it back to.
+    /// The gate before its last write; a loss may set it back to that.
     pub(super) older: Option<u32>,
     pub(super) books: u32,
     /// Doubles of a message are one.
@@ -81,4 +81,26 @@ pub(super) struct State {
     /// Something was decided too late.
     pub(super) late: bool,
     pub(super) wrong: Option<Wrong>,
+}
+
+impl Worker {
+    pub(super) fn has(&self, message: &Message) -> bool {
+        let settles = self.verdicts.as_ref().is_some_and(|(_, of)| of.contains(message));
+        settles || self.hand.contains(message)
+    }
+}
+
+impl State {
+    /// Nobody who waits for the gate hears of it. Who may ask again does.
+    pub(super) fn unanswered(&mut self) {
+        self.answers.clear();
+        self.workers.iter_mut().for_each(|worker| worker.told = false);
+    }
+
+    pub(super) fn acknowledge(&mut self, w: usize) {
+        self.workers[w].told = false;
+        if let Some((_, batches)) = self.workers[w].verdicts.take() {
+            self.log.retain(|message| !batches.contains(message));
+        }
+    }
 }

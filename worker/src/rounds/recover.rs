@@ -90,14 +90,15 @@ impl Recovery {
     }
 
     /// Moves a round to recovering, unless somebody else has, and takes the first step. If this
-    /// worker has just failed to load it, that has to wait.
+    /// worker has just failed to load it, that has to wait. If it is at loading it, the ledger
+    /// says so before the gate has it.
     pub(super) async fn begin(
         &mut self,
         seams: &Seams,
         sale: &Sale,
         why: &'static str,
     ) -> Result<(), Trouble> {
-        if self.is_paused(sale.round) {
+        if self.is_paused(sale.round) || self.is_building(sale.round) {
             return Ok(());
         }
         move_on(seams, sale, why).await?;
@@ -107,7 +108,7 @@ impl Recovery {
     /// One step of a rebuild. After the last one, or one that failed, the lease ends: another
     /// worker may reach what this one does not.
     pub(super) async fn step(&mut self, seams: &Seams, round: RoundId) -> Result<(), Trouble> {
-        if self.mine.entry(round).or_default().building.is_some() {
+        if self.is_building(round) {
             return Ok(());
         }
         let goes_on = self.rebuild(seams, round).await;
@@ -190,6 +191,10 @@ impl Recovery {
         } else {
             None
         })
+    }
+
+    fn is_building(&self, round: RoundId) -> bool {
+        self.mine.get(&round).is_some_and(|mine| mine.building.is_some())
     }
 
     fn is_paused(&self, round: RoundId) -> bool {
@@ -287,4 +292,29 @@ async fn warn_of_overtaken(seams: &Seams, round: RoundId, said: Counted) {
         "a round is not loaded, as the ledger's tickets and its counts differ time and again: if \
          these figures do not move, its rows do not add up"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use tokio::task::JoinSet;
+
+    use super::*;
+    use crate::tests::bench::Bench;
+
+    #[tokio::test]
+    async fn a_gate_that_this_worker_is_at_loading_is_not_taken_for_lost() {
+        let bench = Bench::new().await;
+        let sale = bench.cold_sale("lamp", 10).await;
+        let Bench { seams, .. } = &bench;
+        assert!(seams.ledger.confirm_loaded(sale.round, 1).await.unwrap());
+        let mut recovery = Recovery::new(&crate::Settings::default());
+        let build = JoinSet::new().spawn(pending::<()>()).id();
+        recovery.mine.entry(sale.round).or_default().building = Some(build);
+
+        recovery.begin(seams, &sale, "the gate does not have it").await.unwrap();
+        let row = seams.ledger.sale_of(sale.round).await.unwrap().unwrap();
+        assert_eq!((row.incarnation, row.loaded), (1, true));
+    }
 }

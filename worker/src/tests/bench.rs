@@ -35,7 +35,7 @@ use crate::{Settings, Worker};
 
 /// Engines in a temporary folder.
 pub(crate) struct Bench {
-    folder: tempfile::TempDir,
+    pub(super) folder: tempfile::TempDir,
     pub(crate) seams: Seams,
 }
 
@@ -202,10 +202,17 @@ impl Bench {
 
     /// A worker that does nothing but consume; it ends with what is answered.
     pub(crate) fn consume_only(&self) -> JoinSet<()> {
+        let mut task = JoinSet::new();
+        task.spawn(Arc::new(self.consumer()).run());
+        task
+    }
+
+    /// The consumer of a worker that nobody stops.
+    pub(crate) fn consumer(&self) -> Consumer {
         let stop = CancellationToken::new();
         let (decider, settler, breaker) = self.parts(&stop);
         let settings = Settings::default();
-        let consumer = Arc::new(Consumer {
+        Consumer {
             log: self.seams.log.clone(),
             decider,
             settler,
@@ -214,10 +221,7 @@ impl Bench {
             together: settings.orders_together,
             silent_after: settings.silent_after,
             stop: Stop::new(stop, settings.finish_within),
-        });
-        let mut task = JoinSet::new();
-        task.spawn(consumer.run());
-        task
+        }
     }
 
     fn parts(&self, stop: &CancellationToken) -> (Arc<Decider>, Settler, Arc<Breaker>) {

@@ -138,15 +138,9 @@ impl Value {
         Self { seen: lost.seen, ..self.crashed() }
     }
 
-    /// Whether there is something to write down.
-    pub(crate) fn is_unwritten(&self) -> bool {
-        !self.unwritten.is_empty()
-    }
-
-    /// The tickets and the outbox as they are on disk.
-    pub(crate) fn on_disk(&self) -> (Vec<Settlement>, Vec<Arc<Batch>>) {
-        let disk = self.crashed().round();
-        disk.map(|round| (tickets(&round), batches(&round))).unwrap_or_default()
+    /// The outbox as it is on disk.
+    pub(crate) fn outbox_on_disk(&self) -> Vec<Arc<Batch>> {
+        self.crashed().round().map(|round| batches(&round)).unwrap_or_default()
     }
 
     /// The tickets in memory.
@@ -216,12 +210,19 @@ fn lines(round: &Round) -> Vec<String> {
 
 fn tickets(round: &Round) -> Vec<Settlement> {
     let parts = (0..PARTS).filter_map(|part| round.tickets(part));
-    let mut tickets: Vec<_> = parts
-        .flat_map(|effect| match timeless(effect) {
-            Effect::Tickets { tickets, .. } => tickets,
-            other => unreachable!("{other:?} are no tickets"),
-        })
-        .collect();
+    let of_part = |effect| match timeless(effect) {
+        Effect::Tickets { tickets, .. } => Some(tickets),
+        Effect::Live { .. }
+        | Effect::Outbox { .. }
+        | Effect::Granted { .. }
+        | Effect::Settled { .. }
+        | Effect::Terms(_)
+        | Effect::Restocked { .. }
+        | Effect::Frozen { .. }
+        | Effect::Retired { .. }
+        | Effect::Probe => None,
+    };
+    let mut tickets: Vec<_> = parts.filter_map(of_part).flatten().collect();
     tickets.sort_by_key(|found| found.ticket.0);
     tickets
 }
