@@ -11,6 +11,7 @@ use client::{Admin, Ask, Claim, Client, Held, Options, RequestId, SaleId, Ticket
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
@@ -99,8 +100,10 @@ impl Visit {
 }
 
 async fn serve(listener: TcpListener, script: Script) {
+    let mut talks = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        tokio::spawn(converse(stream, script.clone()));
+        talks.spawn(converse(stream, script.clone()));
+        while talks.try_join_next().is_some() {}
     }
 }
 

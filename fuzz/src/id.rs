@@ -19,6 +19,9 @@ pub(crate) fn run(data: &[u8]) {
         assert_eq!(Timestamp::parse(&at.to_string()), Ok(at));
         assert_eq!(Timestamp::from_millis(at.millis()), Ok(at));
     }
+    if let Some(Ok(at)) = text.parse().ok().map(Timestamp::from_millis) {
+        assert_eq!(Timestamp::parse(&at.to_string()), Ok(at));
+    }
     if let Ok(id) = TicketId::parse(text) {
         assert!((TicketId::first_of(id.round())..=TicketId::last_of(id.round())).contains(&id));
     }

@@ -12,6 +12,7 @@ pub(crate) fn run(data: &[u8]) {
     }
     if let Ok(batch) = Batch::from_json(data) {
         let first = &batch.orders()[0];
+        assert!(!batch.granted_at().to_string().is_empty());
         assert_eq!((batch.round(), batch.shard()), (first.ticket.round(), first.ticket.shard()));
     }
     if let Ok(outcome) = Outcome::from_json(data) {

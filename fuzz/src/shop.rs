@@ -1,5 +1,7 @@
 //! A whole shop in this process on fresh local engines: what a request meets, without the network.
 
+#![allow(dead_code, reason = "each target uses its part of it")]
+
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;

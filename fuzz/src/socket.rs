@@ -32,15 +32,17 @@ pub(crate) fn run(data: &[u8]) {
             shop.router.clone().map_request(|request: hyper::Request<_>| request.map(Body::new));
         let service = TowerToHyperService::new(service);
         let serving = http1::Builder::new().serve_connection(TokioIo::new(server), service);
-        let serving = tokio::spawn(serving.with_upgrades());
-        client.write_all(HANDSHAKE.as_bytes()).await.expect("it is read");
-        opened(&mut client).await;
-        // It may have been closed before all of it was sent.
-        let _ = client.write_all(&with_token(shop, data)).await;
-        let _ = client.shutdown().await;
-        let mut told = Vec::new();
-        let _ = client.read_to_end(&mut told).await;
-        let _ = serving.await;
+        let talking = async {
+            client.write_all(HANDSHAKE.as_bytes()).await.expect("it is read");
+            opened(&mut client).await;
+            // It may have been closed before all of it was sent.
+            let _ = client.write_all(&with_token(shop, data)).await;
+            let _ = client.shutdown().await;
+            let mut told = Vec::new();
+            let _ = client.read_to_end(&mut told).await;
+            told
+        };
+        let (_, told) = tokio::join!(serving.with_upgrades(), talking);
         judge(&told);
     });
 }

@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sale::id::InstallId;
+use sale::time::Timestamp;
 use sale::token::{KeyId, TokenKeys};
 
 const INSTALL: [u8; 16] = [9; 16];
@@ -28,6 +29,8 @@ fn opens_to_itself(keys: &TokenKeys, text: &str) -> bool {
     let opened = keys.open(text);
     if let Ok(order) = &opened {
         assert_eq!(keys.seal(order), text);
+        // It will be shown.
+        assert!(Timestamp::parse(&order.granted_at.to_string()) == Ok(order.granted_at));
     }
     opened.is_ok()
 }

@@ -84,9 +84,11 @@ impl fmt::Display for Fault {
                 write!(f, "{key} ({source}): {shown} is not allowed; {allowed}")
             }
             Self::Unknown { name, source, meant: Some(meant) } => {
+                let name = name.escape_debug();
                 write!(f, "{name} ({source}) is not a setting; did you mean {meant}?")
             }
             Self::Unknown { name, source, meant: None } => {
+                let name = name.escape_debug();
                 write!(f, "{name} ({source}) is not a setting; `dibs --help` lists them all")
             }
             Self::File { path, error } => write!(f, "{}: {error}", path.display()),

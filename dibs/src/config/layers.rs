@@ -103,11 +103,16 @@ impl Layers {
 
     fn take_file(&mut self, path: &Path, text: &str) {
         let (table, errors) = DeTable::parse_recoverable(text);
+        let torn = !errors.is_empty();
         for error in errors {
             // Only the message: the error's own text repeats the line, which may hold a secret.
             let line = error.span().map_or(1, |span| line_of(text, span.start));
             let error = format!("line {line}: {}", error.message());
             self.faults.push(Fault::File { path: path.to_owned(), error });
+        }
+        // What is read on behind an error may have another line's secret in its value.
+        if torn {
+            return;
         }
         let mut entries: Vec<_> = table.get_ref().iter().collect();
         entries.sort_by_key(|(key, _)| key.span().start);

@@ -110,6 +110,9 @@ fn no_fault_repeats_a_secret() {
     for key in ["gate", "log", "log_admin", "ledger"] {
         assert!(told.contains(&format!("{key} (environment): the value, not shown")), "{told}");
     }
+    let torn = "origins = [\"https://shop.example\nadmin_key = hunter2\n";
+    let told = faults(torn, &[], &[]).join("\n");
+    assert!(told.contains("dibs.toml: line 1") && !told.contains("hunter2"), "{told}");
 }
 
 #[test]
@@ -266,6 +269,16 @@ fn a_file_that_is_named_must_be_there() {
     let named = Inputs::gather(Some(std::path::Path::new("/nowhere/dibs.toml")), Vec::new());
     let faults = Config::read(Inputs { environment: Vec::new(), ..named }).err().unwrap();
     assert!(faults.to_string().contains("/nowhere/dibs.toml: cannot be read"), "{faults}");
+}
+
+#[test]
+fn a_fault_is_one_line_whatever_the_names_hold() {
+    let told = faults("\"lis\\nten\" = 1\n\"\\u001b[31m\" = 1", &[("DIBS_X\nY", "1")], &[]);
+    assert_eq!(told.len(), 3);
+    for fault in &told {
+        assert!(!fault.contains(char::is_control), "{fault:?}");
+    }
+    assert!(told[0].starts_with("lis\\nten (dibs.toml, line 1) is not a setting"), "{}", told[0]);
 }
 
 #[test]
