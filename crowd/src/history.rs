@@ -147,6 +147,7 @@ impl Recorder {
     ///
     /// # Errors
     /// The file cannot be created.
+    #[expect(clippy::disallowed_methods, reason = "its owner is Writing, who awaits its end")]
     pub async fn create(path: &Path) -> std::io::Result<(Self, Writing)> {
         let file = BufWriter::new(File::create(path).await?);
         let (events, waiting) = mpsc::channel(WAITING);

@@ -17,6 +17,9 @@ use super::watchers::Watchers;
 /// How many wait.
 const WAITING: usize = 10_000;
 
+/// The longest wait that is told apart, in ms.
+const LONGEST_WAIT: u64 = 60_000;
+
 /// How long all of it may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -33,7 +36,7 @@ pub(super) async fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let told = timeout(PATIENCE, all_told(&mut watchers)).await.context("not all were told")??;
 
     let (anchor, now) = (Instant::now(), clock.now().millis());
-    let mut since_commit = Histogram::<u64>::new(3)?;
+    let mut since_commit = Histogram::<u64>::new_with_max(LONGEST_WAIT, 3)?;
     let (mut committed, mut heard) = (i64::MIN, i64::MIN);
     for (at, decided) in told {
         let at = now - i64::try_from((anchor - at).as_millis())?;

@@ -31,17 +31,19 @@ pub(super) async fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let local = Shop::embedded(bench, &[]).await?;
     let remote = Shop::on_engines(bench).await?;
     let shops = [&local, &remote];
+    // One shop vouches for the buyers of both.
+    let buyers = local.buyers(BUYERS).await?;
     for shop in shops {
         shop.sale("gone", 1).await?;
-        let buyers = shop.buyers(1).await?;
-        tokens(shop.api, "gone", &buyers).await?;
+        tokens(shop.api, "gone", &buyers[..1]).await?;
     }
     let [mut rates, mut waits] = [const { [const { Vec::new() }; 2] }; 2];
     for turn in 0..TURNS {
         for (place, shop) in shops.into_iter().enumerate() {
             let sale = format!("turn-{turn}");
             shop.sale(&sale, PLENTY).await?;
-            let (rate, wait) = (rate(shop, &sale).await?, wait(shop, turn).await?);
+            let rate = rate(shop, &sale, &buyers).await?;
+            let wait = wait(shop, turn, &buyers[..FOLLOWED]).await?;
             note(&format!("{sale}, {place}: {rate:.0} a second, {wait:.2} ms"));
             if turn > 0 {
                 rates[place].push(rate);
@@ -74,10 +76,9 @@ pub(super) async fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
 }
 
 /// Granted claims a second.
-async fn rate(shop: &Shop, sale: &str) -> anyhow::Result<f64> {
-    let buyers = shop.buyers(BUYERS).await?;
+async fn rate(shop: &Shop, sale: &str, buyers: &Arc<[String]>) -> anyhow::Result<f64> {
     let gone = Some((Arc::from("gone"), 1));
-    let aim = Aim { open: Arc::from(sale), sold_out: gone, buyers };
+    let aim = Aim { open: Arc::from(sale), sold_out: gone, buyers: buyers.clone() };
     let wires = connect(shop.api, EAGER, &aim).await?;
     let (_, tally) = claims(shop.api, wires, &aim, Pace::Eager, STEP).await?;
     shop.decided(sale).await?;
@@ -85,13 +86,12 @@ async fn rate(shop: &Shop, sale: &str) -> anyhow::Result<f64> {
 }
 
 /// From a claim to its result over a WebSocket, one after the other, in ms.
-async fn wait(shop: &Shop, turn: usize) -> anyhow::Result<f64> {
+async fn wait(shop: &Shop, turn: usize, buyers: &[String]) -> anyhow::Result<f64> {
     let sale = SaleId::new(&format!("idle-{turn}"))?;
     shop.sale(sale.as_str(), PLENTY).await?;
-    let buyers = shop.buyers(FOLLOWED).await?;
-    let mut waited = Vec::with_capacity(FOLLOWED);
+    let mut waited = Vec::with_capacity(buyers.len());
     let mut socket = shop.client.socket().await?;
-    for jwt in buyers.iter() {
+    for jwt in buyers {
         let begun = Instant::now();
         let held = match shop.client.claim(&Claim::new(sale.clone(), jwt)).await? {
             Answer::Ticket(held) => held,

@@ -16,6 +16,9 @@ use super::wire::Wire;
 /// A claim's time limit: what is answered later counts for nothing.
 pub(super) const LIMIT: Duration = Duration::from_secs(5);
 
+/// The longest wait that is told apart, in µs.
+const LONGEST_WAIT: u64 = 60_000_000;
+
 /// Connections that are made at one time.
 const CONNECTING: usize = 64;
 
@@ -127,7 +130,7 @@ pub(super) async fn claims(
         shed: 0,
         late: 0,
         failed: 0,
-        waited: Histogram::new(3)?,
+        waited: Histogram::new_with_max(LONGEST_WAIT, 3)?,
         lasted: lasting,
     };
     let run = Arc::new(Run {
@@ -194,7 +197,9 @@ impl Run {
             200 | 202 | 409 => {
                 tally.good += 1;
                 tally.granted += u64::from(status != 409);
-                tally.waited.saturating_record(waited.as_micros().try_into().unwrap_or(u64::MAX));
+                tally
+                    .waited
+                    .saturating_record(waited.as_micros().try_into().unwrap_or(LONGEST_WAIT));
             }
             503 => tally.shed += 1,
             _ => tally.failed += 1,

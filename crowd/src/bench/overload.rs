@@ -14,7 +14,7 @@ use super::table::{Row, note};
 const ONE_IN: u64 = 10;
 
 /// Connections of the crowd: more than there is room for in a sale's queue.
-const CONNECTIONS: usize = 12_000;
+const CONNECTIONS: usize = 15_000;
 
 /// Connections on which capacity is found.
 const EAGER: usize = 512;

@@ -21,6 +21,9 @@ pub const SHOP_SECRET: &str = "the secret of the shop that chaos stands for";
 /// Seals its tokens.
 const SECRET: &str = "the secret that the roles of chaos share";
 
+/// Where an embedded process keeps its data.
+const DATA: &str = "data";
+
 /// How many processes of each role there are on shared engines.
 const EACH: usize = 2;
 
@@ -76,6 +79,12 @@ impl Deployment {
         tokio::fs::create_dir_all(folder).await?;
         // Processes run in it.
         let folder = folder.canonicalize()?;
+        // What an earlier deployment has left there belongs to another install.
+        for left in [DATA, super::redis::DATA].map(|name| folder.join(name)) {
+            if left.exists() {
+                tokio::fs::remove_dir_all(left).await?;
+            }
+        }
         let mut deployment = Self {
             engines,
             processes: Vec::new(),
@@ -95,7 +104,7 @@ impl Deployment {
 
     async fn start_embedded(&mut self, dibs: &Path, further: &[Setting]) -> anyhow::Result<()> {
         let mut settings = usual();
-        settings.push(("data".to_owned(), "data".to_owned()));
+        settings.push(("data".to_owned(), DATA.to_owned()));
         settings.extend_from_slice(further);
         let folder = &self.folder;
         let process = Process::start(dibs, Role::Embedded, "embedded", folder, settings).await?;
@@ -149,15 +158,12 @@ impl Deployment {
     }
 
     /// Where buyers go: pairs of where they claim and where they read.
-    ///
-    /// # Errors
-    /// None; an address is one.
-    pub fn entrances(&self) -> anyhow::Result<Vec<(Url, Url)>> {
+    pub fn entrances(&self) -> Vec<(Url, Url)> {
         let at = |which| {
             let doors = self.doors.iter().filter(move |(door, _)| *door == which);
-            doors.map(|(_, proxy)| url("http", proxy.address()))
+            doors.map(|(_, proxy)| url(proxy.address()))
         };
-        at(Door::Api).zip(at(Door::Push)).map(|(api, push)| Ok((api?, push?))).collect()
+        at(Door::Api).zip(at(Door::Push)).collect()
     }
 
     /// The operator's way in, past every proxy.
@@ -169,7 +175,7 @@ impl Deployment {
             Role::Embedded | Role::Api => true,
             Role::Worker | Role::Push => false,
         });
-        url("http", answering.next().context("no process takes claims")?.listen)
+        Ok(url(answering.next().context("no process takes claims")?.listen))
     }
 
     /// Waits until each process does its work.
@@ -276,6 +282,6 @@ fn usual() -> Vec<Setting> {
     settings
 }
 
-fn url(scheme: &str, address: SocketAddr) -> anyhow::Result<Url> {
-    Ok(Url::parse(&format!("{scheme}://{address}"))?)
+fn url(address: SocketAddr) -> Url {
+    Url::parse(&format!("http://{address}")).expect("an address and a scheme are a URL")
 }

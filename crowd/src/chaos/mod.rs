@@ -91,7 +91,7 @@ pub struct On {
 /// Runs the command: 0 is clean, 1 a violation, 2 that nothing can be said.
 ///
 /// # Errors
-/// None yet: what goes wrong is printed.
+/// Not even what went wrong can be printed.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let running = async {
         match arguments.every {
@@ -160,20 +160,13 @@ struct Place {
 
 impl Place {
     fn new(given: Option<&Path>) -> anyhow::Result<Self> {
-        let temporary = match given {
-            Some(given) => {
-                std::fs::create_dir_all(given)
-                    .with_context(|| format!("cannot create {}", given.display()))?;
-                None
-            }
-            None => Some(tempfile::Builder::new().prefix("crowd-chaos-").tempdir()?),
+        let Some(given) = given else {
+            let temporary = tempfile::Builder::new().prefix("crowd-chaos-").tempdir()?;
+            return Ok(Self { path: temporary.path().to_owned(), temporary: Some(temporary) });
         };
-        let path = match (&temporary, given) {
-            (Some(temporary), _) => temporary.path().to_owned(),
-            (None, Some(given)) => given.canonicalize()?,
-            (None, None) => unreachable!("one of them is there"),
-        };
-        Ok(Self { path, temporary })
+        std::fs::create_dir_all(given)
+            .with_context(|| format!("cannot create {}", given.display()))?;
+        Ok(Self { path: given.canonicalize()?, temporary: None })
     }
 
     fn path(&self) -> &Path {

@@ -15,6 +15,9 @@ use tokio::time::{sleep, timeout};
 
 use super::process::free_address;
 
+/// Where its files lie in its folder.
+pub(super) const DATA: &str = "redis";
+
 /// How long it may take to load its files, or to empty itself.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -37,8 +40,7 @@ impl Redis {
     /// # Errors
     /// There is no `redis-server`, or it does not come up.
     pub async fn start(folder: &Path) -> anyhow::Result<Self> {
-        let data = folder.join("redis");
-        tokio::fs::create_dir_all(&data).await?;
+        tokio::fs::create_dir_all(folder.join(DATA)).await?;
         let mut redis = Self { address: free_address(), folder: folder.to_owned(), running: None };
         redis.start_again().await?;
         Ok(redis)
@@ -125,7 +127,7 @@ impl Redis {
     }
 
     fn data(&self) -> PathBuf {
-        self.folder.join("redis")
+        self.folder.join(DATA)
     }
 
     /// One command, from a connection of its own.

@@ -1,5 +1,6 @@
 //! Pulsar and MySQL, as `tools/engines` brings them.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
@@ -104,7 +105,12 @@ impl Drop for Servers {
         }
         let down = std::process::Command::new(script()).arg("down").arg(&self.folder).status();
         if !down.is_ok_and(|status| status.success()) {
-            tracing::warn!(folder = %self.folder.display(), "engines may still run");
+            // A stderr that is gone has nobody to read it.
+            let _ = writeln!(
+                std::io::stderr(),
+                "engines may still run: tools/engines down {}",
+                self.folder.display()
+            );
         }
     }
 }

@@ -17,9 +17,11 @@ fn every_planted_fault_says_what_it_does_and_what_must_be_found() {
 
 #[test]
 fn every_planted_fault_applies_to_the_present_sources() {
+    let sources = repository().canonicalize().unwrap();
     for patch in planted() {
         let mut git = Command::new("git");
-        git.args(["apply", "--check"]).arg(&patch.path).current_dir(repository());
+        git.args(["apply", "--check"]).arg(&patch.path).current_dir(&sources);
+        git.env("GIT_CEILING_DIRECTORIES", sources.parent().unwrap());
         let output = git.output().unwrap();
         assert!(output.status.success(), "{}: {}", patch.name, last_lines(&output.stderr));
     }

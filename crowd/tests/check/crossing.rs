@@ -44,5 +44,5 @@ fn the_simulated_histories_have_what_is_hard_to_judge() {
             sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
         }
     }
-    assert!(sums.iter().all(|sum| *sum > 10), "{sums:?}");
+    assert!(sums.iter().all(|sum| *sum > 0), "{sums:?}");
 }

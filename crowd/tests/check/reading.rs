@@ -60,6 +60,7 @@ async fn tickets() -> Response {
 }
 
 /// A server that answers so, and its admin.
+#[expect(clippy::disallowed_methods, reason = "it ends with the test's runtime")]
 async fn server(rounds_told: Answers, parked: Value) -> (Admin, Arc<AtomicUsize>) {
     let calls = Arc::new(AtomicUsize::new(0));
     let told = Told { rounds: Arc::new(rounds_told), calls: calls.clone(), parked };

@@ -228,11 +228,8 @@ fn yours_is_wrong_if_the_ledger_never_confirmed_it() {
     let mut scene = Scene::of_anna();
     scene.sale().tickets[0].ticket = ticket(1, DEADLINE, 3);
     scene.sale().ledger.rejected = 1;
-    for figures in [&mut scene.books.sales[0]] {
-        (figures.ledger.available, figures.ledger.sold) = (10, 0);
-        let gate = figures.gate.as_mut().unwrap();
-        (gate.available, gate.sold) = (10, 0);
-    }
+    (scene.sale().ledger.available, scene.sale().ledger.sold) = (10, 0);
+    (scene.gate().available, scene.gate().sold) = (10, 0);
     scene.is_violated(&[Kind::ChangedFinal, Kind::YoursBeforeCommit]);
 }
 

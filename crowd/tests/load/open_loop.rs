@@ -39,7 +39,8 @@ async fn sent(plan: &Plan, cancel: &CancellationToken) -> (Tally, Vec<Did>) {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("history.jsonl");
     let (recorder, writing) = Recorder::create(&path).await.unwrap();
-    let sending = send(plan, &recorder, &Progress::default(), cancel);
+    let progress = Progress::default();
+    let sending = send(plan, &recorder, &progress, cancel);
     let tally = timeout(PATIENCE, sending).await.expect("it should have ended").unwrap();
     drop(recorder);
     writing.end().await.unwrap();

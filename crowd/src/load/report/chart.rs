@@ -7,7 +7,6 @@ use plotters::coord::ranged1d::{DefaultFormatting, KeyPointHint};
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
-use super::Short;
 use crate::load::tally::{Latencies, Tally};
 use crate::load::timeline::Slice;
 
@@ -139,10 +138,7 @@ pub(super) fn percentiles(tally: &Tally, size: Size) -> String {
             .axis_style(LINE)
             .label_style(text)
             .x_label_formatter(&|nines| percent(*nines))
-            .y_label_formatter(&|exponent| {
-                Short(std::time::Duration::from_secs_f64(10_f64.powf(*exponent) / 1000.0))
-                    .to_string()
-            })
+            .y_label_formatter(&|exponent| decade(*exponent))
             .draw()?;
         for (stage, colour) in stages {
             chart.draw_series(LineSeries::new(curve(stage), colour.stroke_width(2)))?;
@@ -167,6 +163,16 @@ fn nines(stage: &Latencies) -> f64 {
 /// The decimal exponent of a percentile in ms.
 fn exponent(stage: &Latencies, percent: f64) -> f64 {
     (stage.percentile(percent).as_secs_f64() * 1000.0).max(0.001).log10()
+}
+
+/// Such as `10 ms`, of the decimal exponent in ms.
+fn decade(exponent: f64) -> String {
+    let exponent = exponent.round() as i32;
+    if exponent < 3 {
+        format!("{} ms", 10_f64.powi(exponent))
+    } else {
+        format!("{} s", 10_f64.powi(exponent - 3))
+    }
 }
 
 fn percent(nines: f64) -> String {

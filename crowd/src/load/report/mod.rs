@@ -143,7 +143,7 @@ impl Report<'_> {
                 if self.fell_behind() { "The generator fell behind: it" } else { "The generator" };
             format!(
                 "{begin} sent {} of {} buyers more than {} after their moment, the last of them \
-                 {worst}. What they waited for it is in these figures.",
+                 {worst}. Their wait for it is part of these figures.",
                 Grouped(*late),
                 Grouped(*scheduled),
                 Short(LATE),

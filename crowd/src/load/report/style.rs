@@ -42,7 +42,7 @@ h1 { font-size: clamp(1.5rem, 1.1rem + 1.8vw, 2.125rem); line-height: 1.15; lett
 h2 { font-size: 1.0625rem; letter-spacing: -.01em; }
 
 .verdict { grid-template-columns: auto minmax(0, 1fr); align-items: center; gap: 1rem 1.25rem; }
-.verdict > svg { width: 3.25rem; height: 3.25rem; }
+.verdict > svg { width: clamp(2.25rem, 1.5rem + 3vw, 3.25rem); height: auto; }
 .verdict p { color: var(--muted); margin-top: .375rem; overflow-wrap: anywhere; }
 .held { background: var(--good-paper); border-color: color-mix(in srgb, var(--good) 30%, transparent); }
 .held > svg { color: var(--good); }
