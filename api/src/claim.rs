@@ -17,6 +17,7 @@ use sale::units::Units;
 use serde::{Deserialize, Serialize};
 use store::gate::Slot;
 use store::ledger::Sale;
+use tokio::time::timeout;
 
 use crate::App;
 use crate::batcher::Answered;
@@ -132,10 +133,11 @@ impl App {
             return tickets;
         }
         let Ok(_turn) = self.lookups.try_acquire() else { return tickets };
-        let rows = self.ledger.read(&overdue).await.unwrap_or_else(|error| {
-            tracing::debug!(%error, "no verdict is looked up for a claim that came again");
-            Vec::new()
-        });
+        let verdicts = timeout(self.settings.verdict_within, self.ledger.read(&overdue)).await;
+        let Ok(Ok(rows)) = verdicts else {
+            tracing::debug!("no verdict was looked up for a claim that came again");
+            return tickets;
+        };
         for row in rows.into_iter().flatten() {
             let same = tickets.as_mut().iter_mut().find(|(ticket, _)| *ticket == row.ticket.id);
             if let Some((_, state)) = same {

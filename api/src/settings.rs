@@ -39,6 +39,8 @@ pub struct Settings {
     /// From which age on a ticket that the gate has as pending is looked up in the ledger too,
     /// when it is claimed again.
     pub overdue_after: Duration,
+    /// How long such a claim waits for the ledger before it is answered as the gate has it.
+    pub verdict_within: Duration,
     /// Retries that ask the ledger at one time. At the bound a further one on a retired round is
     /// refused with `busy`, and one on a live round is answered as the gate has it.
     pub lookups: usize,
@@ -65,6 +67,7 @@ impl Default for Settings {
             sales_most: 10_000,
             sales_listed: 1000,
             overdue_after: Duration::from_millis(250),
+            verdict_within: Duration::from_secs(1),
             lookups: 256,
             answer_within: Duration::from_secs(300),
             probe_every: Duration::from_secs(1),

@@ -232,7 +232,7 @@ fn check(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<(), Err
         401 => Error::Unauthorized(detail),
         404 => Error::NotFound(detail),
         429 | 503 if document.says_that_nothing_happened() => {
-            let problem = document.problem().to_owned();
+            let problem = document.problem();
             Error::Busy { problem, detail, retry_after }
         }
         408 | 425 | 429 | 500.. => {

@@ -74,6 +74,12 @@ where
     Ok(serde_json::from_str(text.get()).unwrap_or_default())
 }
 
+/// Whoever answers may be no server of ours: what he says must not break a log or a terminal.
+fn one_line(said: &str) -> String {
+    let shown = |c: char| if c.is_control() { ' ' } else { c };
+    said.chars().take(300).map(shown).collect()
+}
+
 impl Document {
     /// Reads a body; one that is no document is an empty one.
     pub(crate) fn read(body: &[u8]) -> Self {
@@ -81,25 +87,26 @@ impl Document {
     }
 
     /// The type of the problem.
-    pub(crate) fn problem(&self) -> &str {
-        self.r#type.as_deref().unwrap_or("about:blank")
+    pub(crate) fn problem(&self) -> String {
+        one_line(self.r#type.as_deref().unwrap_or("about:blank"))
     }
 
     /// Whether it is one of those problems with which nothing was done.
     pub(crate) fn says_that_nothing_happened(&self) -> bool {
-        let slug = self.problem().strip_prefix("/problems/");
+        let problem = self.problem();
+        let slug = problem.strip_prefix("/problems/");
         slug.is_some_and(|slug| ["busy", "recovering", "unavailable"].contains(&slug))
     }
 
-    /// What the server says, in a length that can be logged.
+    /// What the server says, in one line of a length that can be logged.
     pub(crate) fn words(&self) -> String {
         let said = self.detail.as_deref().or(self.title.as_deref());
-        said.unwrap_or("the server does not say why").chars().take(300).collect()
+        one_line(said.unwrap_or("the server does not say why"))
     }
 
     /// All of it.
     pub(crate) fn refusal(self, status: u16) -> Refusal {
-        let (problem, detail) = (self.problem().to_owned(), self.words());
+        let (problem, detail) = (self.problem(), self.words());
         let why = match problem.rsplit('/').next() {
             Some("not-open") => Why::NotOpen { opens_at: self.opens_at },
             Some("closed") => Why::Closed,

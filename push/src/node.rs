@@ -58,6 +58,7 @@ impl Node {
                 reader,
                 repair,
                 overdue_after: settings.overdue_after,
+                verdict_within: settings.verdict_within,
             }),
             keys,
             room: Arc::new(Semaphore::new(settings.sockets)),

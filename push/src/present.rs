@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sale::ticket::Ticket;
 use store::gate::Gate;
+use tokio::time::timeout;
 
 use crate::access::Viewer;
 use crate::lookup::{Lookup, Reading};
@@ -29,6 +30,7 @@ pub(crate) struct Present {
     pub(crate) reader: Reader,
     pub(crate) repair: Repair,
     pub(crate) overdue_after: Duration,
+    pub(crate) verdict_within: Duration,
 }
 
 impl Present {
@@ -48,7 +50,8 @@ impl Present {
                 }
             } else if state.is_overdue(self.overdue_after, self.gate.now())
                 // Without the ledger it stays pending.
-                && let Ok(decided @ Reading::Known(_)) = self.reader.read_ledger(asked).await
+                && let verdict = self.reader.read_ledger(asked)
+                && let Ok(Ok(decided @ Reading::Known(_))) = timeout(self.verdict_within, verdict).await
             {
                 reading = decided;
             }

@@ -32,6 +32,8 @@ pub struct Settings {
     /// From which age on a ticket that the gate has as pending is looked up in the ledger too,
     /// when it is read.
     pub overdue_after: Duration,
+    /// How long such a read waits for the ledger before it is answered as the gate has it.
+    pub verdict_within: Duration,
     /// Reads that wait for the gate; one more is answered "busy".
     pub gate_queue: usize,
     /// Reads that wait for the ledger; one more is answered "busy".
@@ -63,6 +65,7 @@ impl Default for Settings {
             resend_after: Duration::from_secs(5),
             poll_after: Duration::from_secs(1),
             overdue_after: Duration::from_millis(250),
+            verdict_within: Duration::from_secs(1),
             gate_queue: 10_000,
             ledger_queue: 2_000,
             ledger_calls: 2,

@@ -141,6 +141,15 @@ async fn a_claim_that_is_refused_for_good_is_not_sent_again() {
 }
 
 #[tokio::test]
+async fn what_a_server_says_is_told_in_one_line() {
+    let body = r#"{"type":"/problems/\u001b[2J","detail":"one\ntwo\u001b[31m"}"#;
+    let server = Server::saying(Say::Bytes(answer("503 Unavailable", "", body))).await;
+    for error in every_call(&server).await {
+        assert!(!error.to_string().contains(char::is_control), "{error:?}");
+    }
+}
+
+#[tokio::test]
 async fn only_our_own_503_says_that_nothing_happened() {
     let problem = |slug| format!(r#"{{"type":"/problems/{slug}","detail":"later"}}"#);
     for slug in ["busy", "recovering", "unavailable"] {

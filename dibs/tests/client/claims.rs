@@ -7,8 +7,8 @@ use futures_util::future::join_all;
 
 use crate::buyer::{admin, all, claim, client, sale, win};
 use crate::front::{Fate, Front};
-use crate::harness::Server;
 use crate::harness::claimer::jwt;
+use crate::harness::{PATIENCE, Server};
 
 #[tokio::test]
 async fn a_claim_whose_answer_was_lost_finds_its_ticket() {
@@ -114,8 +114,8 @@ async fn sales_and_the_clock_are_read() {
 
     let clock = client.clock().await.unwrap();
     let (before, told, after) = (store::clock::now(), clock.now(), store::clock::now());
-    // Both clocks are this machine's. Each of the two readings is cut to a millisecond.
+    // Both clocks are this machine's, which somebody may set while the test runs.
     let off = told.since(after).max(before.since(told));
-    assert!(off <= clock.error() + std::time::Duration::from_millis(2), "{clock:?} is off {off:?}");
+    assert!(off < PATIENCE, "{clock:?} is off {off:?}");
     assert_eq!(clock.until(before), std::time::Duration::ZERO);
 }
