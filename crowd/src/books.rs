@@ -22,6 +22,9 @@ pub struct Books {
     /// Whether somebody took acknowledged writes from the gate. Where it is not known, a round
     /// above its first incarnation may have lost some.
     pub gate_lost: Option<bool>,
+    /// How long after its grant an order is answered on its merits, in milliseconds. Where it is not
+    /// known, a rejection for its deadline accuses nobody.
+    pub answer_within_ms: Option<u64>,
 }
 
 /// A sale and all its tickets.

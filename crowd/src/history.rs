@@ -76,6 +76,16 @@ pub enum Did {
         /// What came instead of an answer.
         why: String,
     },
+    /// Asks no more for an answer to his claim: his patience is over, or what came instead of an
+    /// answer would come again.
+    Unanswered {
+        /// The sale's id.
+        sale: String,
+        /// As in the claim.
+        intent: u32,
+        /// As in the claim.
+        request: String,
+    },
     /// Was shown his ticket.
     Saw {
         /// On which way.

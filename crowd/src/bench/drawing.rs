@@ -39,7 +39,9 @@ fn draw(lines: &[Line], svg: &mut String) -> Result<(), Box<dyn std::error::Erro
         .label_style(text.clone())
         .x_labels(3)
         .y_labels(5)
-        .x_label_formatter(&|size| format!("{size:.0} times as many"))
+        .x_desc("how many, beside the fewest")
+        .y_desc("what a claim costs")
+        .x_label_formatter(&|size| format!("× {size:.0}"))
         .y_label_formatter(&|cost| format!("× {cost:.0}"))
         .draw()?;
     let linear = (0..=20).map(|step| 1.0 + 3.0 * f64::from(step) / 20.0);

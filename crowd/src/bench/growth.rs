@@ -12,15 +12,15 @@ use super::shop::Shop;
 use super::table::{Row, median, note};
 use super::watchers::Watchers;
 
-/// Claims of one measurement.
-const CLAIMS: usize = 20_000;
+/// Claims of one measurement: few beside what grows.
+const CLAIMS: usize = 5_000;
 
 /// What grows has this size, ten times of it, and a hundred times.
 const STEPS: [usize; 3] = [1, 10, 100];
 
 /// Units in the smallest sale, buyers who have won before, and sockets: at step 1.
-const STOCK: usize = 20_000;
-const WINNERS: usize = 3_000;
+const STOCK: usize = 10_000;
+const WINNERS: usize = 1_000;
 const WATCHERS: usize = 100;
 
 /// Measurements of each size, of which the middle one counts.
@@ -31,8 +31,7 @@ const MOST: f64 = 1.5;
 
 pub(super) async fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let shop = Shop::embedded(bench, &[]).await?;
-    let most = WINNERS * STEPS[2] + CLAIMS * TURNS * STEPS.len();
-    let buyers = shop.buyers(most).await?;
+    let buyers = shop.buyers(WINNERS * STEPS[2] + CLAIMS).await?;
     let growth = Growth { shop, buyers };
     // It warms all of it up.
     growth.of_a_claim("warm", STOCK).await?;
@@ -90,17 +89,15 @@ impl Growth {
     }
 
     async fn with_winners(&self) -> anyhow::Result<Vec<f64>> {
-        let sale = "winners";
-        self.shop.sale(sale, u32::try_from(self.buyers.len())?).await?;
-        let (mut won, mut costs) = (0, Vec::new());
+        let mut costs = Vec::new();
         for step in STEPS {
-            let before = (WINNERS * step).saturating_sub(won);
-            self.claim(sale, &self.buyers[won..won + before]).await?;
-            won += before;
             let mut turns = Vec::new();
-            for _ in 0..TURNS {
-                turns.push(self.claim(sale, &self.buyers[won..won + CLAIMS]).await?);
-                won += CLAIMS;
+            for turn in 0..TURNS {
+                let sale = format!("winners-{step}-{turn}");
+                self.shop.sale(&sale, u32::try_from(self.buyers.len())?).await?;
+                let (first, rest) = self.buyers.split_at(WINNERS * step);
+                self.claim(&sale, first).await?;
+                turns.push(self.claim(&sale, &rest[..CLAIMS]).await?);
             }
             costs.push(median(turns));
         }
@@ -129,9 +126,7 @@ impl Growth {
     /// In a sale of its own.
     async fn of_a_claim(&self, sale: &str, stock: usize) -> anyhow::Result<f64> {
         self.shop.sale(sale, u32::try_from(stock)?).await?;
-        let cost = self.claim(sale, &self.buyers[..CLAIMS]).await?;
-        note(&format!("{sale}: {cost:.1} µs a claim"));
-        Ok(cost)
+        self.claim(sale, &self.buyers[..CLAIMS]).await
     }
 
     /// Until the last verdict.
@@ -139,6 +134,8 @@ impl Growth {
         let before = self.shop.used()?;
         tokens(self.shop.api, sale, buyers).await?;
         self.shop.decided(sale).await?;
-        Ok((self.shop.used()? - before) * 1e6 / buyers.len().max(1) as f64)
+        let cost = (self.shop.used()? - before) * 1e6 / buyers.len() as f64;
+        note(&format!("{sale}, {} claims: {cost:.1} µs each", buyers.len()));
+        Ok(cost)
     }
 }

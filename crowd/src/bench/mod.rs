@@ -59,9 +59,10 @@ enum Part {
     Growth,
     /// The local engines beside Redis, Pulsar and MySQL.
     Engines,
-    /// All of these.
-    All,
 }
+
+/// In the order in which they are measured.
+const EVERY: [Part; 5] = [Part::Overload, Part::Burst, Part::Sockets, Part::Growth, Part::Engines];
 
 /// What every part is measured with.
 struct Bench {
@@ -81,10 +82,9 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     cores::raise_descriptors();
     let bench = Bench { dibs, servers, cores: Cores::split()?, drawing };
     let mut table = Table::begin(machine::describe(&bench).await?)?;
-    for part in [Part::Overload, Part::Burst, Part::Sockets, Part::Growth, Part::Engines] {
-        if parts.is_empty() || parts.contains(&part) || parts.contains(&Part::All) {
-            let rows = bench.measure(part).await.with_context(|| format!("{part:?}"))?;
-            table.add(rows)?;
+    for part in EVERY {
+        if parts.is_empty() || parts.contains(&part) {
+            table.add(bench.measure(part).await.with_context(|| format!("{part:?}"))?)?;
         }
     }
     if let Some(path) = json {
@@ -102,7 +102,6 @@ impl Bench {
             Part::Sockets => sockets::measure(self).await,
             Part::Growth => growth::measure(self).await,
             Part::Engines => engines::measure(self).await,
-            Part::All => Ok(Vec::new()),
         }
     }
 }

@@ -2,19 +2,17 @@
 //! real ones.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use client::{Admin, BuyerId, Client, NewSale, Options, SaleId, Timestamp, Units};
-use rustix::param::clock_ticks_per_second;
 use tempfile::TempDir;
-use tokio::process::Command;
 use tokio::time::timeout;
 use url::Url;
 
 use super::Bench;
+use crate::chaos::deployment::migrate;
 use crate::chaos::fault::Role;
 use crate::chaos::process::{Process, Setting};
 use crate::chaos::redis::Redis;
@@ -67,7 +65,7 @@ impl Shop {
             };
             let redis = Redis::start(folder.path()).await?;
             let settings = on(&redis, &servers);
-            migrate(&bench.dibs, folder.path(), &settings).await?;
+            migrate(&bench.dibs, folder.path(), settings.clone()).await?;
             let mut processes = Vec::new();
             for role in [Role::Push, Role::Worker, Role::Api] {
                 let (dibs, path) = (&bench.dibs, folder.path());
@@ -141,7 +139,7 @@ impl Shop {
         Ok((0..count).map(|n| self.signer.vouch(id(n).as_str().to_owned(), now).jwt).collect())
     }
 
-    /// Memory of the (first) process, in KiB: resident, without what files share with it.
+    /// Memory of the (first) process that is resident, in KiB.
     pub(super) fn resident(&self) -> anyhow::Result<f64> {
         let path = format!("/proc/{}/status", self.id()?);
         let status = std::fs::read_to_string(&path).with_context(|| format!("no {path}"))?;
@@ -150,16 +148,19 @@ impl Shop {
         kib.context("no VmRSS in it")
     }
 
-    /// Seconds of processor time that the (first) process has used.
+    /// Seconds of processor time that the threads of the (first) process have used.
     pub(super) fn used(&self) -> anyhow::Result<f64> {
-        let path = format!("/proc/{}/stat", self.id()?);
-        let stat = std::fs::read_to_string(&path).with_context(|| format!("no {path}"))?;
-        // The name, in brackets, may hold blanks.
-        let (_, after) = stat.rsplit_once(')').context("no name in it")?;
-        let times = after.split_whitespace().skip(11).take(2);
-        let ticks: Vec<f64> = times.filter_map(|ticks| ticks.parse().ok()).collect();
-        ensure!(ticks.len() == 2, "no times in {path}");
-        Ok(ticks.iter().sum::<f64>() / clock_ticks_per_second() as f64)
+        let path = format!("/proc/{}/task", self.id()?);
+        let mut used = 0.0;
+        for thread in std::fs::read_dir(&path).with_context(|| format!("no {path}"))? {
+            // One that has ended meanwhile did next to nothing.
+            let Ok(times) = std::fs::read_to_string(thread?.path().join("schedstat")) else {
+                continue;
+            };
+            let nanoseconds = times.split(' ').next().and_then(|first| first.parse::<f64>().ok());
+            used += nanoseconds.with_context(|| format!("no times in {path}"))? / 1e9;
+        }
+        Ok(used)
     }
 
     /// Its local ledger.
@@ -203,16 +204,4 @@ fn on(redis: &Redis, servers: &Servers) -> Vec<Setting> {
     settings.push(pair("log_admin", servers.pulsar_admin.as_str()));
     settings.push(pair("ledger", mysql.as_str()));
     settings
-}
-
-async fn migrate(dibs: &Path, folder: &Path, settings: &[Setting]) -> anyhow::Result<()> {
-    let mut command = Command::new(dibs);
-    command.arg("migrate").env_clear().current_dir(folder).kill_on_drop(true);
-    for (key, value) in settings {
-        command.env(format!("DIBS_{}", key.to_ascii_uppercase()), value);
-    }
-    let output = command.output().await.context("cannot run dibs migrate")?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "dibs migrate failed: {}", said.trim());
-    Ok(())
 }

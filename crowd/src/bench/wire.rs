@@ -3,9 +3,14 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// How long a connection and an answer may take: twice the time limit of a claim.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The longest answer that is read.
 const LONGEST: usize = 64 * 1024;
@@ -28,7 +33,7 @@ pub(super) struct Answer<'a> {
 impl Wire {
     /// Connects.
     pub(super) async fn connect(server: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect(server).await?;
+        let stream = timeout(PATIENCE, TcpStream::connect(server)).await??;
         stream.set_nodelay(true)?;
         Ok(Self { stream, request: Vec::new(), answer: Vec::new() })
     }
@@ -45,13 +50,18 @@ impl Wire {
         ] {
             self.request.extend_from_slice(part.as_bytes());
         }
+        let Head { status, begins, ends } = timeout(PATIENCE, self.ask()).await??;
+        Ok(Answer { status, body: &self.answer[begins..ends] })
+    }
+
+    async fn ask(&mut self) -> io::Result<Head> {
         self.stream.write_all(&self.request).await?;
         self.answer.clear();
         loop {
-            if let Some(Head { status, begins, ends }) = Head::read(&self.answer)?
-                && self.answer.len() >= ends
+            if let Some(head) = Head::read(&self.answer)?
+                && self.answer.len() >= head.ends
             {
-                return Ok(Answer { status, body: &self.answer[begins..ends] });
+                return Ok(head);
             }
             if self.answer.len() > LONGEST {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, "a very long answer"));

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use futures_util::future::try_join_all;
@@ -23,6 +24,9 @@ const SECRET: &str = "the secret that the roles of chaos share";
 
 /// Where an embedded process keeps its data.
 const DATA: &str = "data";
+
+/// How long after its grant an order is answered on its merits, unless it is set otherwise.
+const ANSWER_WITHIN: Duration = Duration::from_secs(300);
 
 /// How many processes of each role there are on shared engines.
 const EACH: usize = 2;
@@ -52,6 +56,8 @@ pub struct Deployment {
     pub(super) redis: Option<Redis>,
     pub(super) servers: Option<Servers>,
     pub(super) folder: PathBuf,
+    /// As the processes are set; none where that is no duration.
+    pub(super) answer_within_ms: Option<u64>,
 }
 
 /// What connects a process to an engine.
@@ -93,6 +99,7 @@ impl Deployment {
             redis: None,
             servers: None,
             folder,
+            answer_within_ms: answer_within_ms(further),
         };
         match engines {
             Engines::Embedded => deployment.start_embedded(dibs, further).await?,
@@ -262,7 +269,12 @@ async fn through_proxy(engine: &Url) -> anyhow::Result<(Proxy, Url)> {
     Ok((proxy, through))
 }
 
-async fn migrate(dibs: &Path, folder: &Path, settings: Vec<Setting>) -> anyhow::Result<()> {
+/// Prepares the ledger that these settings name.
+pub(crate) async fn migrate(
+    dibs: &Path,
+    folder: &Path,
+    settings: Vec<Setting>,
+) -> anyhow::Result<()> {
     let mut command = Command::new(dibs);
     command.arg("migrate").env_clear().current_dir(folder).kill_on_drop(true);
     for (key, value) in settings {
@@ -272,6 +284,13 @@ async fn migrate(dibs: &Path, folder: &Path, settings: Vec<Setting>) -> anyhow::
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "dibs migrate failed: {}", said.trim());
     Ok(())
+}
+
+/// The setting `answer_within`, in milliseconds; none where it is no duration.
+fn answer_within_ms(further: &[Setting]) -> Option<u64> {
+    let set = further.iter().rev().find(|(key, _)| key == "answer_within");
+    let within = set.map_or(Ok(ANSWER_WITHIN), |(_, value)| humantime::parse_duration(value));
+    u64::try_from(within.ok()?.as_millis()).ok()
 }
 
 fn usual() -> Vec<Setting> {

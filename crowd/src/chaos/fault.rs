@@ -201,6 +201,11 @@ impl Cell {
 }
 
 impl Fault {
+    /// Whether it goes on until it is undone; else it is over when it is done.
+    pub fn lasts(self) -> bool {
+        !matches!(self, Self::Gate(ToGate::Flush) | Self::Process(_, ToProcess::Restart))
+    }
+
     /// What it is called.
     pub fn name(self) -> &'static str {
         match self {

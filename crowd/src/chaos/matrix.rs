@@ -71,11 +71,11 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     matrix.took = begun.elapsed();
     tokio::fs::write(place.path().join("matrix.json"), serde_json::to_vec_pretty(&matrix)?).await?;
     matrix.sum_up()?;
-    if matrix.holds() {
-        return Ok(ExitCode::SUCCESS);
+    let code = matrix.exit_code();
+    if code != 0 {
+        say(&format!("kept in {}", place.keep().display()))?;
     }
-    say(&format!("kept in {}", place.keep().display()))?;
-    Ok(ExitCode::FAILURE)
+    Ok(code.into())
 }
 
 impl Matrix {
@@ -91,13 +91,23 @@ impl Matrix {
     ) -> anyhow::Result<()> {
         let mut running = match deployment.take() {
             Some(running) => running,
-            None => on.start(cell.engines, dibs, place).await?,
+            None => match on.start(cell.engines, dibs, place).await {
+                Ok(started) => started,
+                Err(error) => return self.add_broken(cell, seed, &error),
+            },
         };
         let folder = place.path().join(format!("{cell} {seed}").replace(' ', "-"));
         match cell::run(&mut running, cell, seed, &on.visitors, &folder).await {
             Ok(Outcome::Judged(report)) => {
-                *deployment = Some(running);
                 say(&row(&report))?;
+                if let Some(why) = &report.left {
+                    say(&format!("    the next cell gets a fresh deployment: {why}"))?;
+                } else {
+                    *deployment = Some(running);
+                }
+                if let Some(who) = report.unserved() {
+                    say(&format!("    {who}"))?;
+                }
                 for violation in report.verdict.violations.iter().take(3) {
                     say(&format!("    {}: {}", violation.kind, violation.says))?;
                 }
@@ -109,23 +119,34 @@ impl Matrix {
                 self.not_run.push((cell, seed, why));
             }
             // What is left of the deployment ends here; the next cell gets a fresh one.
-            Err(error) => {
-                say(&format!("{cell:<32} {seed:>6} BROKEN: {error:#}"))?;
-                self.broken.push((cell, seed, format!("{error:#}")));
-            }
+            Err(error) => self.add_broken(cell, seed, &error)?,
         }
         Ok(())
     }
 
-    fn holds(&self) -> bool {
-        self.broken.is_empty() && self.judged.iter().all(|report| report.verdict.holds())
+    fn add_broken(&mut self, cell: Cell, seed: u64, error: &anyhow::Error) -> anyhow::Result<()> {
+        say(&format!("{cell:<32} {seed:>6} BROKEN: {error:#}"))?;
+        self.broken.push((cell, seed, format!("{error:#}")));
+        Ok(())
+    }
+
+    /// 0 where every cell was run and holds, 1 where one does not, 2 where nothing speaks against
+    /// a cell that was not run, or there is none.
+    fn exit_code(&self) -> u8 {
+        if !self.broken.is_empty() || !self.judged.iter().all(Report::holds) {
+            1
+        } else if self.judged.is_empty() || !self.not_run.is_empty() {
+            2
+        } else {
+            0
+        }
     }
 
     fn sum_up(&self) -> std::io::Result<()> {
         let Self { judged, broken, not_run, took } = self;
-        let violated = judged.iter().filter(|report| !report.verdict.holds());
+        let violated = judged.iter().filter(|report| !report.holds());
         say(&format!(
-            "{} cells in {} min: {} with a violation, {} broken, {} NOT RUN",
+            "{} cells in {} min: {} violated, {} broken, {} NOT RUN",
             judged.len() + broken.len() + not_run.len(),
             took.as_secs().div_ceil(60),
             violated.clone().count(),
@@ -141,7 +162,8 @@ impl Matrix {
         ))?;
         for report in violated {
             let (cell, seed) = (report.cell, report.seed);
-            say(&format!("violated: {cell}, seed {seed}: {:?}", report.verdict.found))?;
+            let who = report.unserved().unwrap_or_default();
+            say(&format!("violated: {cell}, seed {seed}: {:?} {who}", report.verdict.found))?;
         }
         for (cell, seed, why) in broken {
             say(&format!("broken: {cell}, seed {seed}: {why}"))?;
@@ -174,4 +196,69 @@ fn line(
     took: &str,
 ) -> String {
     format!("{cell:<32} {seed:>6} {violations:>11} {answer:>13} {decided:>12} {took:>9}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chaos::recovery::Recovery;
+    use crate::chaos::schedule::Schedule;
+    use crate::check::{Checked, Kind, Verdict};
+
+    const ONCE: Option<Duration> = Some(Duration::ZERO);
+
+    fn report() -> Report {
+        let cell = Engines::Embedded.matrix()[0];
+        Report {
+            cell,
+            seed: 1,
+            schedule: Schedule::draw(1, cell),
+            recovery: Recovery { first_answer: ONCE, all_decided: ONCE, waiting: 0 },
+            touched: None,
+            verdict: Verdict {
+                checked: Checked { granted: 1, ..Checked::default() },
+                ..Verdict::default()
+            },
+            left: None,
+            took: Duration::ZERO,
+        }
+    }
+
+    fn code_of(judged: impl IntoIterator<Item = Report>) -> u8 {
+        Matrix { judged: judged.into_iter().collect(), ..Matrix::default() }.exit_code()
+    }
+
+    #[test]
+    fn a_matrix_of_cells_that_hold_succeeds_and_one_without_a_cell_says_nothing() {
+        assert_eq!(code_of([report(), report()]), 0);
+        assert_eq!(code_of([]), 2);
+    }
+
+    #[test]
+    fn a_cell_that_serves_nobody_fails_though_no_invariant_is_violated() {
+        let mut nobody = report();
+        nobody.verdict.checked.granted = 0;
+        let mut silent = report();
+        silent.recovery.first_answer = None;
+        let mut undecided = report();
+        undecided.recovery.all_decided = None;
+        for unserved in [nobody, silent, undecided] {
+            assert!(unserved.verdict.holds() && !unserved.holds(), "{:?}", unserved.unserved());
+            assert_eq!(code_of([report(), unserved]), 1);
+        }
+    }
+
+    #[test]
+    fn a_violation_and_a_broken_cell_fail_the_matrix_and_one_that_was_not_run_leaves_it_open() {
+        let mut violated = report();
+        violated.verdict.found.insert(Kind::Lost, 1);
+        assert_eq!(code_of([violated]), 1);
+        let cell = report().cell;
+        let listed = || vec![(cell, 1, "why".to_owned())];
+        let mut matrix = Matrix { judged: vec![report()], ..Matrix::default() };
+        matrix.not_run = listed();
+        assert_eq!(matrix.exit_code(), 2);
+        matrix.broken = listed();
+        assert_eq!(matrix.exit_code(), 1);
+    }
 }

@@ -10,6 +10,7 @@ pub mod deployment;
 pub mod fault;
 mod http;
 mod matrix;
+mod probe;
 pub mod process;
 pub mod proxy;
 pub mod recovery;
@@ -17,6 +18,7 @@ pub mod redis;
 pub mod schedule;
 pub mod servers;
 mod strike;
+pub mod touched;
 pub mod visitors;
 
 use std::io::Write as _;
@@ -31,6 +33,7 @@ use cell::{Outcome, Report};
 use deployment::Deployment;
 use fault::{Cell, Engines};
 use process::Setting;
+use touched::Touched;
 use visitors::Visitors;
 
 /// What the command is given.
@@ -88,7 +91,8 @@ pub struct On {
     servers: Option<PathBuf>,
 }
 
-/// Runs the command: 0 is clean, 1 a violation, 2 that nothing can be said.
+/// Runs the command: 0 is clean, 1 a violation or buyers who are not served again, 2 that nothing
+/// can be said.
 ///
 /// # Errors
 /// Not even what went wrong can be printed.
@@ -127,8 +131,14 @@ async fn one(One { engines, seed, fault, part, on }: One) -> anyhow::Result<Exit
         Outcome::Judged(report) => {
             report.verdict.print(&mut std::io::stdout())?;
             say(&figures(&report))?;
-            if report.verdict.holds() {
+            if let Some(why) = &report.left {
+                say(&format!("not put back in order: {why}"))?;
+            }
+            if report.holds() {
                 return Ok(ExitCode::SUCCESS);
+            }
+            if let Some(who) = report.unserved() {
+                say(who)?;
             }
             say(&format!("kept in {}", place.keep().display()))?;
             Ok(ExitCode::FAILURE)
@@ -182,13 +192,17 @@ impl Place {
     }
 }
 
-fn figures(Report { recovery, took, .. }: &Report) -> String {
+fn figures(Report { recovery, touched, took, .. }: &Report) -> String {
+    let touched = touched.map(|Touched { connections, bytes }| {
+        format!("; touched {connections} connections and {bytes} bytes")
+    });
     format!(
-        "first answer after healing: {}; all {} who waited decided: {}; took {:.1} s",
+        "first answer after healing: {}; all {} who waited decided: {}; took {:.1} s{}",
         seconds(recovery.first_answer),
         recovery.waiting,
         seconds(recovery.all_decided),
         took.as_secs_f64(),
+        touched.unwrap_or_default(),
     )
 }
 
@@ -200,7 +214,8 @@ fn say(line: &str) -> std::io::Result<()> {
     writeln!(std::io::stdout(), "{line}")
 }
 
-async fn ended() -> anyhow::Result<&'static str> {
+/// Ends when somebody asks this program to end; the signal's name.
+pub(crate) async fn ended() -> anyhow::Result<&'static str> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {

@@ -1,6 +1,7 @@
 //! A connection between two parts that can be cut, delayed, silenced and slowed.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -8,6 +9,8 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
+
+use super::touched::{Counting, Touched};
 
 /// What is read at once; [`PIECES`] of it may wait on their way, then nothing more is read.
 const PIECE: usize = 16_384;
@@ -49,6 +52,7 @@ pub enum Line {
 pub struct Proxy {
     address: SocketAddr,
     line: watch::Sender<Line>,
+    touched: Arc<Counting>,
     _accepting: JoinSet<()>,
 }
 
@@ -62,8 +66,9 @@ impl Proxy {
         let address = listener.local_addr()?;
         let line = watch::Sender::new(Line::Open);
         let mut accepting = JoinSet::new();
-        accepting.spawn(accept(listener, server, line.subscribe()));
-        Ok(Self { address, line, _accepting: accepting })
+        let touched = Arc::<Counting>::default();
+        accepting.spawn(accept(listener, server, line.subscribe(), touched.clone()));
+        Ok(Self { address, line, touched, _accepting: accepting })
     }
 
     /// Where to connect.
@@ -75,15 +80,37 @@ impl Proxy {
     pub fn set(&self, line: Line) {
         self.line.send_replace(line);
     }
+
+    /// What was not let through as it came, since this was asked last.
+    pub fn touched(&self) -> Touched {
+        self.touched.take()
+    }
 }
 
-async fn accept(listener: TcpListener, server: SocketAddr, line: watch::Receiver<Line>) {
+impl Line {
+    /// Whether what goes in this direction is held, delayed or taken in sips.
+    fn touches(self, direction: Direction) -> bool {
+        match self {
+            Self::Open | Self::Cut | Self::HalfOpen => false,
+            Self::OneWay(stuck) => stuck == direction,
+            Self::Delayed(_) => true,
+            Self::Slow(_) => direction == Direction::Down,
+        }
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    server: SocketAddr,
+    line: watch::Receiver<Line>,
+    touched: Arc<Counting>,
+) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((client, _)) => {
-                    connections.spawn(carry(client, server, line.clone()));
+                    connections.spawn(carry(client, server, line.clone(), touched.clone()));
                 }
                 // Out of descriptors, or it was gone before it was taken.
                 Err(_) => sleep(Duration::from_millis(50)).await,
@@ -94,11 +121,22 @@ async fn accept(listener: TcpListener, server: SocketAddr, line: watch::Receiver
 }
 
 /// One connection, from its begin to its end.
-async fn carry(client: TcpStream, server: SocketAddr, mut line: watch::Receiver<Line>) {
+async fn carry(
+    client: TcpStream,
+    server: SocketAddr,
+    mut line: watch::Receiver<Line>,
+    touched: Arc<Counting>,
+) {
     let now = *line.borrow_and_update();
     match now {
-        Line::Cut => return reset(&client),
-        Line::HalfOpen => return fall_silent(client, line).await,
+        Line::Cut => {
+            touched.connection();
+            return reset(&client);
+        }
+        Line::HalfOpen => {
+            touched.connection();
+            return fall_silent(client, line).await;
+        }
         Line::Open | Line::OneWay(_) | Line::Delayed(_) | Line::Slow(_) => {}
     }
     let Ok(server) = connect(server, now).await else { return reset(&client) };
@@ -111,17 +149,19 @@ async fn carry(client: TcpStream, server: SocketAddr, mut line: watch::Receiver<
         let broken = |line: &Line| matches!(line, Line::Cut | Line::HalfOpen);
         let mut changes = line.clone();
         tokio::select! {
-            () = pass(from_client, to_server, line.clone(), Direction::Up) => None,
-            () = pass(from_server, to_client, line.clone(), Direction::Down) => None,
+            () = pass(from_client, to_server, line.clone(), Direction::Up, &touched) => None,
+            () = pass(from_server, to_client, line.clone(), Direction::Down, &touched) => None,
             changed = changes.wait_for(broken) => changed.ok().map(|line| *line),
         }
     };
     match broken {
         Some(Line::Cut) => {
+            touched.connection();
             reset(&client);
             reset(&server);
         }
         Some(Line::HalfOpen) => {
+            touched.connection();
             drop(server);
             fall_silent(client, line).await;
         }
@@ -155,11 +195,23 @@ async fn pass(
     mut to: impl AsyncWrite + Unpin,
     mut line: watch::Receiver<Line>,
     direction: Direction,
+    touched: &Counting,
 ) {
     let (on_the_way, mut arriving) = mpsc::channel::<(Instant, Vec<u8>)>(PIECES);
+    let mut taken = line.clone();
     let reading = async move {
         let mut bytes = vec![0; PIECE];
-        while let Ok(read @ 1..) = from.read(&mut bytes).await {
+        loop {
+            let most = until_thirsty(&mut taken, direction).await;
+            let read = tokio::select! {
+                read = from.read(&mut bytes[..most]) => read,
+                // It is to be taken otherwise from now on.
+                Ok(()) = taken.changed() => continue,
+            };
+            let Ok(read @ 1..) = read else { return };
+            if taken.borrow().touches(direction) {
+                touched.bytes(read);
+            }
             if on_the_way.send((Instant::now(), bytes[..read].to_vec())).await.is_err() {
                 return;
             }
@@ -167,13 +219,9 @@ async fn pass(
     };
     let writing = async move {
         while let Some((came, bytes)) = arriving.recv().await {
-            let mut rest = &*bytes;
-            while !rest.is_empty() {
-                let most = until_due(&mut line, direction, came).await.min(rest.len());
-                if to.write_all(&rest[..most]).await.is_err() {
-                    return;
-                }
-                rest = &rest[most..];
+            until_due(&mut line, direction, came).await;
+            if to.write_all(&bytes).await.is_err() {
+                return;
             }
         }
     };
@@ -184,114 +232,46 @@ async fn pass(
     }
 }
 
-/// Waits until what came at this moment may go on, and answers how much of it may at once.
-async fn until_due(line: &mut watch::Receiver<Line>, direction: Direction, came: Instant) -> usize {
+/// Waits until something may be taken, and answers how much at once. What a slow reader does not
+/// take stays with the server, which has to wait in the end.
+async fn until_thirsty(line: &mut watch::Receiver<Line>, direction: Direction) -> usize {
+    let now = *line.borrow_and_update();
+    match now {
+        Line::Slow(pause) if direction == Direction::Down => {
+            sleep(pause).await;
+            SIP
+        }
+        Line::Open
+        | Line::Cut
+        | Line::HalfOpen
+        | Line::OneWay(_)
+        | Line::Delayed(_)
+        | Line::Slow(_) => PIECE,
+    }
+}
+
+/// Waits until what came at this moment may go on.
+async fn until_due(line: &mut watch::Receiver<Line>, direction: Direction, came: Instant) {
     loop {
         let now = *line.borrow_and_update();
         match now {
             Line::OneWay(stuck) if stuck == direction => {
                 if line.changed().await.is_err() {
-                    return PIECE;
+                    return;
                 }
             }
             Line::Delayed(by) if came + by > Instant::now() => {
                 let _ = timeout_at(came + by, line.changed()).await;
-            }
-            Line::Slow(pause) if direction == Direction::Down => {
-                sleep(pause).await;
-                return SIP;
             }
             Line::Open
             | Line::Cut
             | Line::HalfOpen
             | Line::OneWay(_)
             | Line::Delayed(_)
-            | Line::Slow(_) => return PIECE,
+            | Line::Slow(_) => return,
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::ErrorKind;
-
-    use tokio::time::timeout;
-
-    use super::*;
-
-    /// How long something may take, and how long one looks on to see that nothing happens.
-    const GUARD: Duration = Duration::from_secs(30);
-    const A_WHILE: Duration = Duration::from_millis(200);
-
-    /// A proxy, and both ends of a connection through it.
-    async fn through(line: Line) -> (Proxy, TcpStream, TcpStream) {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let proxy = Proxy::before(listener.local_addr().unwrap()).await.unwrap();
-        let client = TcpStream::connect(proxy.address()).await.unwrap();
-        let (server, _) = timeout(GUARD, listener.accept()).await.unwrap().unwrap();
-        proxy.set(line);
-        (proxy, client, server)
-    }
-
-    async fn hear(stream: &mut TcpStream, word: &str) {
-        let mut heard = vec![0; word.len()];
-        timeout(GUARD, stream.read_exact(&mut heard)).await.unwrap().unwrap();
-        assert_eq!(String::from_utf8(heard).unwrap(), word);
-    }
-
-    async fn is_silent(stream: &mut TcpStream) -> bool {
-        timeout(A_WHILE, stream.read(&mut [0])).await.is_err()
-    }
-
-    async fn is_reset(stream: &mut TcpStream) -> bool {
-        let read = timeout(GUARD, stream.read(&mut [0])).await.unwrap();
-        read.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset)
-    }
-
-    #[tokio::test]
-    async fn an_open_or_slow_line_passes_both_ways_all_that_it_is_given() {
-        for line in [
-            Line::Open,
-            Line::Delayed(Duration::from_millis(5)),
-            Line::Slow(Duration::from_millis(1)),
-        ] {
-            let (_proxy, mut client, mut server) = through(line).await;
-            let long = "dibs ".repeat(200);
-            client.write_all(long.as_bytes()).await.unwrap();
-            hear(&mut server, &long).await;
-            server.write_all(long.as_bytes()).await.unwrap();
-            hear(&mut client, &long).await;
-        }
-    }
-
-    #[tokio::test]
-    async fn a_cut_line_resets_what_is_connected_and_whoever_comes() {
-        let (proxy, mut client, mut server) = through(Line::Cut).await;
-        assert!(is_reset(&mut client).await && is_reset(&mut server).await);
-        let mut late = TcpStream::connect(proxy.address()).await.unwrap();
-        assert!(is_reset(&mut late).await);
-    }
-
-    #[tokio::test]
-    async fn a_one_way_cut_holds_one_direction_until_it_is_healed() {
-        let (proxy, mut client, mut server) = through(Line::OneWay(Direction::Down)).await;
-        client.write_all(b"claim").await.unwrap();
-        hear(&mut server, "claim").await;
-        server.write_all(b"ticket").await.unwrap();
-        assert!(is_silent(&mut client).await);
-        proxy.set(Line::Open);
-        hear(&mut client, "ticket").await;
-    }
-
-    #[tokio::test]
-    async fn half_open_connections_are_gone_for_one_side_only_and_reset_when_it_is_healed() {
-        let (proxy, mut client, mut server) = through(Line::HalfOpen).await;
-        let gone = timeout(GUARD, server.read(&mut [0])).await.unwrap();
-        assert!(gone.is_ok_and(|read| read == 0));
-        let mut late = TcpStream::connect(proxy.address()).await.unwrap();
-        late.write_all(b"claim").await.unwrap();
-        assert!(is_silent(&mut client).await && is_silent(&mut late).await);
-        proxy.set(Line::Open);
-        assert!(is_reset(&mut client).await && is_reset(&mut late).await);
-    }
-}
+mod tests;

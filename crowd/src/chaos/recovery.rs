@@ -1,6 +1,6 @@
-//! How soon buyers were served again, as their history tells.
+//! How soon buyers were served again.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ use crate::history::{Did, Event, Reader};
 /// Counted from the moment in which the fault was undone: an engine is up again, a process is started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Recovery {
-    /// Until a claim that was sent after it was answered with a ticket, or refused for good.
+    /// Until claims were granted at every door, those of a probe that waits for no answer before
+    /// it claims again; none if they were not in time.
     pub first_answer: Option<Duration>,
     /// Until the last of those who waited for their result at that moment was told it; none if
     /// somebody was not.
@@ -28,12 +29,10 @@ struct Ticket {
     is_final: bool,
 }
 
-/// What was read so far.
+/// What was read so far of a history.
 #[derive(Debug, Default)]
 struct Reading {
     healed: u64,
-    /// When each claim was sent last, by its request.
-    asked: HashMap<String, u64>,
     granted: HashSet<String>,
     decided: HashSet<String>,
     /// Who waited at that moment, and is not told yet.
@@ -42,17 +41,21 @@ struct Reading {
 }
 
 impl Recovery {
-    /// Reads it from a history; `healed` is on its clock.
+    /// Reads from a history who waited; `healed` is on its clock. The probe has told the rest.
     ///
     /// # Errors
     /// The history cannot be read.
-    pub async fn read(history: &Path, healed: u64) -> anyhow::Result<Self> {
+    pub async fn read(
+        history: &Path,
+        healed: u64,
+        first_answer: Option<Duration>,
+    ) -> anyhow::Result<Self> {
         let mut events = Reader::open(history).await?;
         let mut reading = Reading { healed, ..Reading::default() };
         while let Some(event) = events.next().await? {
             reading.add(event)?;
         }
-        Ok(reading.end())
+        Ok(Self { first_answer, ..reading.end() })
     }
 }
 
@@ -62,20 +65,14 @@ impl Reading {
             self.heal();
         }
         match did {
-            Did::Claim { request, .. } => {
-                self.asked.insert(request, at);
-            }
-            Did::Granted { request, ticket, .. } => {
-                self.answer(&request, at);
+            Did::Granted { ticket, .. } | Did::Saw { ticket, .. } => {
                 let ticket = serde_json::from_str(&ticket)?;
                 self.show(at, ticket);
             }
-            Did::Refused { request, .. } => self.answer(&request, at),
-            Did::Saw { ticket, .. } => {
-                let ticket = serde_json::from_str(&ticket)?;
-                self.show(at, ticket);
-            }
-            Did::Unsure { .. }
+            Did::Claim { .. }
+            | Did::Refused { .. }
+            | Did::Unsure { .. }
+            | Did::Unanswered { .. }
             | Did::NotFound { .. }
             | Did::Foreign { .. }
             | Did::Looked { .. }
@@ -90,14 +87,6 @@ impl Reading {
             self.recovery.waiting = waiting.len();
             self.recovery.all_decided = waiting.is_empty().then_some(Duration::ZERO);
             self.waiting = Some(waiting);
-        }
-    }
-
-    fn answer(&mut self, request: &str, at: u64) {
-        let asked = self.asked.get(request).copied().unwrap_or_default();
-        if asked >= self.healed {
-            let since = Duration::from_micros(at - self.healed);
-            self.recovery.first_answer.get_or_insert(since);
         }
     }
 
@@ -130,11 +119,6 @@ mod tests {
         Event { at, buyer: "ada".to_owned(), did }
     }
 
-    fn claim(at: u64, request: &str) -> Event {
-        let (sale, request) = ("cups".to_owned(), request.to_owned());
-        event(at, Did::Claim { sale, intent: 0, request, units: 1 })
-    }
-
     fn granted(at: u64, request: &str, id: &str) -> Event {
         let (sale, request) = ("cups".to_owned(), request.to_owned());
         let ticket = format!(r#"{{"id":"{id}","final":false}}"#);
@@ -152,17 +136,6 @@ mod tests {
             reading.add(event).unwrap();
         }
         reading.end()
-    }
-
-    #[test]
-    fn the_first_answer_counts_for_a_claim_that_was_sent_after_healing() {
-        let events = vec![
-            claim(10, "early"),
-            claim(110, "late"),
-            granted(120, "early", "a"),
-            granted(150, "late", "b"),
-        ];
-        assert_eq!(read(100, events).first_answer, Some(Duration::from_micros(50)));
     }
 
     #[test]

@@ -1,25 +1,25 @@
 //! Pulsar and MySQL, as `tools/engines` brings them.
 
 use std::io::Write as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::process::{Command as StdCommand, Output, Stdio};
 
 use anyhow::{Context as _, ensure};
-use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::Command;
 use url::Url;
 
 use super::binary::repository;
-use super::fault::Engine;
+use super::fault::{Engine, ToEngine};
 
 /// What stands for the Redis that `tools/engines` is not to bring: a deployment has its own.
 const NOT_NEEDED: &str = "redis://127.0.0.1:1";
 
-/// Engines in a folder of their own. Dropped, they are stopped.
+/// Engines in a folder of their own. Dropped, they are stopped, or put back in order if they are
+/// somebody else's.
 #[derive(Debug)]
 pub struct Servers {
-    folder: PathBuf,
-    is_ours: bool,
+    running: Running,
     /// The log.
     pub pulsar: Url,
     /// The log's admin API.
@@ -34,10 +34,9 @@ impl Servers {
     /// # Errors
     /// They do not come up.
     pub async fn up(folder: &Path) -> anyhow::Result<Self> {
+        let running = Running { folder: folder.to_owned(), is_ours: true, broken: None };
         tool(folder, &["up"]).await?;
-        let mut servers = Self::at(folder).await?;
-        servers.is_ours = true;
-        Ok(servers)
+        Self::told(running).await
     }
 
     /// Those that were started in this folder by somebody else, who stops them too.
@@ -45,11 +44,14 @@ impl Servers {
     /// # Errors
     /// None run there.
     pub async fn at(folder: &Path) -> anyhow::Result<Self> {
-        let told = tool(folder, &["env"]).await?;
+        Self::told(Running { folder: folder.to_owned(), is_ours: false, broken: None }).await
+    }
+
+    async fn told(running: Running) -> anyhow::Result<Self> {
+        let told = tool(&running.folder, &["env"]).await?;
         let told = String::from_utf8(told.stdout).context("addresses are text")?;
         Ok(Self {
-            folder: folder.to_owned(),
-            is_ours: false,
+            running,
             pulsar: address(&told, "TEST_PULSAR_URL")?,
             pulsar_admin: address(&told, "TEST_PULSAR_ADMIN_URL")?,
             mysql: address(&told, "TEST_MYSQL_URL")?,
@@ -60,59 +62,97 @@ impl Servers {
     ///
     /// # Errors
     /// It does not run.
-    pub async fn kill(&self, engine: Engine) -> anyhow::Result<()> {
-        tool(&self.folder, &["stop", engine.name()]).await.map(drop)
+    pub async fn kill(&mut self, engine: Engine) -> anyhow::Result<()> {
+        self.running.broken = Some((engine, ToEngine::Kill));
+        tool(&self.running.folder, &["stop", engine.name()]).await.map(drop)
     }
 
     /// Starts one again on its address and its data.
     ///
     /// # Errors
     /// It does not come up.
-    pub async fn start_again(&self, engine: Engine) -> anyhow::Result<()> {
-        tool(&self.folder, &["start", engine.name()]).await.map(drop)
+    pub async fn start_again(&mut self, engine: Engine) -> anyhow::Result<()> {
+        tool(&self.running.folder, &["start", engine.name()]).await?;
+        self.running.broken = None;
+        Ok(())
     }
 
     /// Holds one, or lets it go on.
     ///
     /// # Errors
     /// It does not run.
-    pub async fn hold(&self, engine: Engine, held: bool) -> anyhow::Result<()> {
-        let container = self.folder.join(format!("{}.container", engine.name()));
-        if let Ok(container) = tokio::fs::read_to_string(container).await {
-            let verb = if held { "pause" } else { "unpause" };
-            let output = Command::new("docker").args([verb, container.trim()]).output().await?;
-            return succeeded(&format!("docker {verb}"), &output);
+    pub async fn hold(&mut self, engine: Engine, held: bool) -> anyhow::Result<()> {
+        if held {
+            self.running.broken = Some((engine, ToEngine::Stop));
         }
-        // MariaDB stands in where there is no MySQL.
-        let names = match engine {
-            Engine::Mysql => vec!["mysql", "mariadb"],
-            Engine::Redis | Engine::Pulsar => vec![engine.name()],
-        };
-        let files = names.iter().map(|name| self.folder.join(format!("{name}.pid")));
-        let file = files.into_iter().find(|file| file.is_file());
-        let file = file.with_context(|| format!("{} does not run", engine.name()))?;
-        let pid = tokio::fs::read_to_string(file).await?.trim().parse()?;
-        let pid = Pid::from_raw(pid).context("a process id is above zero")?;
-        let signal = if held { Signal::STOP } else { Signal::CONT };
-        kill_process_group(pid, signal).with_context(|| format!("cannot hold {}", engine.name()))
+        let holding = Command::from(holding(&self.running.folder, engine, held)?).output().await?;
+        succeeded(&format!("holding {}, or letting it go on,", engine.name()), &holding)?;
+        if !held {
+            self.running.broken = None;
+        }
+        Ok(())
     }
 }
 
-impl Drop for Servers {
-    fn drop(&mut self) {
-        if !self.is_ours {
-            return;
+/// What has to be done in the end, whatever is cut off.
+#[derive(Debug)]
+struct Running {
+    folder: PathBuf,
+    is_ours: bool,
+    broken: Option<(Engine, ToEngine)>,
+}
+
+impl Running {
+    fn put_back(&self) -> anyhow::Result<()> {
+        match self.broken {
+            // One that is held does not end when it is asked to.
+            Some((engine, ToEngine::Stop)) => done(holding(&self.folder, engine, false)?)?,
+            Some((engine, ToEngine::Kill)) if !self.is_ours => {
+                done(calling(&self.folder, &["start", engine.name()]))?;
+            }
+            Some((_, ToEngine::Kill)) | None => {}
         }
-        let down = std::process::Command::new(script()).arg("down").arg(&self.folder).status();
-        if !down.is_ok_and(|status| status.success()) {
+        if self.is_ours {
+            done(calling(&self.folder, &["down"]))?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Err(error) = self.put_back() {
             // A stderr that is gone has nobody to read it.
             let _ = writeln!(
                 std::io::stderr(),
-                "engines may still run: tools/engines down {}",
+                "engines are left as they are ({error:#}): tools/engines down {}",
                 self.folder.display()
             );
         }
     }
+}
+
+/// Holds an engine, or lets it go on.
+fn holding(folder: &Path, engine: Engine, held: bool) -> anyhow::Result<StdCommand> {
+    let container = folder.join(format!("{}.container", engine.name()));
+    if let Ok(container) = std::fs::read_to_string(container) {
+        let mut docker = StdCommand::new("docker");
+        docker.args([if held { "pause" } else { "unpause" }, container.trim()]);
+        return Ok(docker);
+    }
+    // MariaDB stands in where there is no MySQL.
+    let names = match engine {
+        Engine::Mysql => vec!["mysql", "mariadb"],
+        Engine::Redis | Engine::Pulsar => vec![engine.name()],
+    };
+    let files = names.iter().map(|name| folder.join(format!("{name}.pid")));
+    let file = files.into_iter().find(|file| file.is_file());
+    let file = file.with_context(|| format!("{} does not run", engine.name()))?;
+    let group: u32 = std::fs::read_to_string(file)?.trim().parse()?;
+    let signal = if held { "STOP" } else { "CONT" };
+    let mut kill = StdCommand::new("/bin/sh");
+    kill.args(["-c", &format!("kill -s {signal} -- -{group}")]);
+    Ok(kill)
 }
 
 fn script() -> PathBuf {
@@ -120,17 +160,28 @@ fn script() -> PathBuf {
 }
 
 async fn tool(folder: &Path, arguments: &[&str]) -> anyhow::Result<Output> {
-    let mut command = Command::new(script());
-    command.args(arguments).arg(folder).kill_on_drop(true).process_group(0);
+    let mut command = Command::from(calling(folder, arguments));
+    let output = command.kill_on_drop(true).output().await.context("cannot run tools/engines")?;
+    succeeded(&format!("tools/engines {}", arguments.join(" ")), &output)?;
+    Ok(output)
+}
+
+fn calling(folder: &Path, arguments: &[&str]) -> StdCommand {
+    let mut command = StdCommand::new(script());
+    command.args(arguments).arg(folder).process_group(0).stdin(Stdio::null());
     for variable in ["TEST_REDIS_URL", "TEST_REDIS_TLS_URL"] {
         command.env(variable, NOT_NEEDED);
     }
     for variable in ["TEST_PULSAR_URL", "TEST_MYSQL_URL", "TEST_MARIADB_URL"] {
         command.env_remove(variable);
     }
-    let output = command.stdin(Stdio::null()).output().await.context("cannot run tools/engines")?;
-    succeeded(&format!("tools/engines {}", arguments.join(" ")), &output)?;
-    Ok(output)
+    command
+}
+
+/// Waits for it without a runtime.
+fn done(mut command: StdCommand) -> anyhow::Result<()> {
+    let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
+    succeeded(&command.get_program().to_string_lossy(), &output)
 }
 
 fn succeeded(what: &str, output: &Output) -> anyhow::Result<()> {

@@ -11,8 +11,9 @@ use super::proxy::{Line, Proxy};
 use super::redis::{Redis, Snapshot};
 use super::schedule::Schedule;
 use super::servers::Servers;
+use super::touched::Touched;
 
-/// What undoing needs to know.
+/// What undoing needs to know; by default, that nothing was kept.
 #[derive(Debug, Default)]
 pub struct Struck {
     earlier: Option<Snapshot>,
@@ -97,6 +98,13 @@ impl Deployment {
         Ok(())
     }
 
+    /// What the faults of connections have touched, since this was asked last.
+    pub fn touched(&self) -> Touched {
+        let links = self.links.iter().flat_map(|link| &link.proxies);
+        let doors = self.doors.iter().map(|(_, proxy)| proxy);
+        links.chain(doors).map(Proxy::touched).sum()
+    }
+
     /// Undoes what [`Deployment::prepare`] has done.
     ///
     /// # Errors
@@ -136,8 +144,8 @@ impl Deployment {
         self.redis.as_mut().context("no Redis runs")
     }
 
-    fn servers(&self) -> anyhow::Result<&Servers> {
-        self.servers.as_ref().context("no Pulsar and no MySQL runs")
+    fn servers(&mut self) -> anyhow::Result<&mut Servers> {
+        self.servers.as_mut().context("no Pulsar and no MySQL runs")
     }
 }
 

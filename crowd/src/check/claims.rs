@@ -1,5 +1,5 @@
-//! Second grant: a claim has one ticket, however often and on whatever way it is sent; and lost, as
-//! far as a retry tells it.
+//! Second grant: a claim has one ticket, however often and on whatever way it is sent; lost, as far
+//! as a retry tells it; and no answer, where none of its attempts had one.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -37,7 +37,12 @@ struct Claim {
     intent: u32,
     units: Option<u32>,
     attempts: u32,
+    /// Attempts that the gate refused.
     refused: u32,
+    /// Whether an attempt was refused by whomsoever.
+    answered: bool,
+    /// The event in which its buyer gave up.
+    unanswered: Option<u64>,
     grant: Option<Grant>,
 }
 
@@ -70,12 +75,17 @@ impl<'a> Claims<'a> {
         }
     }
 
-    /// An attempt was refused. Only what the gate decides counts: it grants nothing then, and a
-    /// buyer who has his ticket is never told so.
+    /// An attempt was refused. For the retries only what the gate decides counts: it grants nothing
+    /// then, and a buyer who has his ticket is never told so.
     pub(super) fn refused(&mut self, key: Key<'a>, problem: &str) {
-        if DECIDED.contains(&problem) {
-            self.claims.entry(key).or_default().refused += 1;
-        }
+        let claim = self.claims.entry(key).or_default();
+        claim.answered = true;
+        claim.refused += u32::from(DECIDED.contains(&problem));
+    }
+
+    /// A buyer asks no more for an answer.
+    pub(super) fn unanswered(&mut self, key: Key<'a>, event: u64) {
+        self.claims.entry(key).or_default().unanswered.get_or_insert(event);
     }
 
     /// An attempt was answered with a ticket.
@@ -149,6 +159,22 @@ impl<'a> Claims<'a> {
                     buyer: Some(key.buyer.to_string()),
                     ticket: Some(grant.ticket),
                     event: Some(grant.event),
+                });
+            }
+        }
+    }
+
+    /// Whoever gave up had no answer to any attempt at his claim.
+    pub(super) fn judge_unanswered(&self, findings: &mut Findings) {
+        for (key, claim) in &self.claims {
+            let Some(event) = claim.unanswered else { continue };
+            if !claim.answered && claim.grant.is_none() {
+                findings.add(Violation {
+                    kind: Kind::NoAnswer,
+                    says: format!("request {} had no answer within his patience", key.request),
+                    buyer: Some(key.buyer.to_string()),
+                    ticket: None,
+                    event: Some(event),
                 });
             }
         }

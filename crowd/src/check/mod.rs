@@ -8,6 +8,7 @@ mod answers;
 mod bytes;
 mod claims;
 mod commit;
+mod deadline;
 mod finals;
 mod index;
 mod owners;

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use sale::id::TicketId;
+use sale::status::Status;
 
 use super::claims::{Claims, Key};
 use super::commit::Looks;
@@ -12,7 +13,7 @@ use super::shown::{Reading, Shown};
 use super::told::Tickets;
 use super::verdict::{Checked, Findings, Kind, Verdict, Violation};
 use super::versions::Streams;
-use super::{agreement, answers, bytes, claims, finals, owners, units, versions, window};
+use super::{agreement, answers, bytes, claims, deadline, finals, owners, units, versions, window};
 use crate::books::Books;
 use crate::history::{Did, Event, Way};
 
@@ -76,6 +77,10 @@ impl<'a> Pass<'a> {
                 self.claims.refused(self.key(&who, &sale, request)?, &problem);
             }
             Did::Unsure { .. } => self.checked.unsure += 1,
+            Did::Unanswered { sale, request, .. } => {
+                let key = self.key(&who, &sale, request)?;
+                self.claims.unanswered(key, who.event);
+            }
             Did::Saw { way, asked, ticket } => {
                 self.shown(&who, Some(way), asked, &ticket, None)?;
             }
@@ -118,10 +123,15 @@ impl<'a> Pass<'a> {
         }
         for booked in index.entries() {
             window::judge(&booked.shown, booked.sale, booked.buyer, None, findings);
+            deadline::judge(&booked.shown, index, booked.buyer, None, findings);
             answers::judge_booked(booked, findings);
+            if let Status::Rejected(reason) = booked.shown.status {
+                *self.checked.rejected.entry(reason.name().to_owned()).or_default() += 1;
+            }
         }
         claims::judge_repeated(index, findings);
         self.claims.judge_retries(index, findings);
+        self.claims.judge_unanswered(findings);
         // Claims after the break are not known, nor whose their tickets are.
         if !cut_off {
             let unnamed = self.claims.judge_unnamed(index, &self.buyers, findings);
@@ -169,6 +179,7 @@ impl<'a> Pass<'a> {
         bytes::judge(reading, told, may_have_lost, findings);
         owners::judge(reading, told, &self.index, findings);
         window::judge(&shown, sale, buyer, Some(*event), findings);
+        deadline::judge(&shown, &self.index, buyer, Some(*event), findings);
         self.streams.take(reading, findings);
         if let Some((key, intent)) = claim {
             self.claims.granted(key, intent, reading, findings);

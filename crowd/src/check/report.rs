@@ -53,8 +53,11 @@ fn counts(checked: &Checked, out: &mut impl Write) -> io::Result<()> {
         ("  of claims whose result was not known", checked.of_unsure),
         ("  of buyers outside the history", checked.of_others),
     ];
+    let rows = rows.map(|(what, count)| (what.to_owned(), count)).into_iter();
+    let rejected = checked.rejected.iter();
+    let rejected = rejected.map(|(reason, count)| (format!("  rejected ({reason})"), *count));
     writeln!(out, "{:<60}  {:>10}", "CHECKED", "COUNT")?;
-    for (what, count) in rows {
+    for (what, count) in rows.chain(rejected) {
         writeln!(out, "{what:<60}  {count:>10}")?;
     }
     if checked.cut_off {

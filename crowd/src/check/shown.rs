@@ -19,6 +19,7 @@ pub(super) struct Shown<'a> {
     pub(super) status: Status,
     pub(super) version: u32,
     pub(super) granted_at: Timestamp,
+    pub(super) decided_at: Option<Timestamp>,
 }
 
 /// A buyer was shown a ticket.
@@ -52,6 +53,7 @@ impl<'a> Shown<'a> {
             version: u32,
             r#final: bool,
             granted_at: Timestamp,
+            decided_at: Option<Timestamp>,
         }
         let text: Text<'a> = serde_json::from_str(text).map_err(|error| error.to_string())?;
         let status = Status::from_names(&text.status, text.reason.as_deref())
@@ -59,8 +61,8 @@ impl<'a> Shown<'a> {
         if status.is_final() != text.r#final {
             return Err(format!("it is {} and final: {}", status.name(), text.r#final));
         }
-        let Text { id, sale, units, version, granted_at, .. } = text;
-        Ok(Self { id, sale, units, status, version, granted_at })
+        let Text { id, sale, units, version, granted_at, decided_at, .. } = text;
+        Ok(Self { id, sale, units, status, version, granted_at, decided_at })
     }
 }
 

@@ -37,7 +37,8 @@ pub enum Kind {
     SecondGrant,
     /// A ticket was granted before the sale opened or after it closed.
     OutsideWindow,
-    /// A ticket has no final result.
+    /// A claim has no answer, or a ticket no final result, or it was rejected before its time was
+    /// over.
     NoAnswer,
     /// A good token was said to open nothing.
     NotFound,
@@ -63,7 +64,7 @@ impl Kind {
             Self::ForeignAnswer => "nobody is shown a ticket that is not his",
             Self::SecondGrant => "a claim has one ticket, however often it is sent",
             Self::OutsideWindow => "tickets are granted within the sale's window",
-            Self::NoAnswer => "every ticket gets a final result in time",
+            Self::NoAnswer => "every claim is answered, every ticket decided in time",
             Self::NotFound => "a good token opens its ticket",
             Self::Disagree => "gate and ledger agree to the unit",
             Self::Leak => "nothing is left behind",
@@ -129,6 +130,9 @@ pub struct Checked {
     pub sales: u64,
     /// Tickets in the books.
     pub booked: u64,
+    /// Those of them that were rejected, by the reason.
+    #[serde(default)]
+    pub rejected: BTreeMap<String, u64>,
     /// Those of them that no event mentions and a claim without a known result accounts for.
     pub of_unsure: u64,
     /// Those of buyers that the history does not have.

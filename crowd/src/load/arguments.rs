@@ -44,6 +44,9 @@ pub struct Arguments {
     /// The folder for the report, the history and the books [default: target/crowd/load-SEED]
     #[arg(long, value_name = "FOLDER")]
     pub(super) out: Option<PathBuf>,
+    /// The server's setting `answer_within`: until then no ticket is to be rejected for its deadline
+    #[arg(long, value_name = "TIME", default_value = "300s", value_parser = humantime::parse_duration)]
+    pub(super) answer_within: Duration,
     /// Decides who does what; the same seed sends the same crowd again
     #[arg(long)]
     seed: Option<u64>,

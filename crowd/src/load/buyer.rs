@@ -44,7 +44,8 @@ pub(super) async fn live(market: Arc<Market>, n: usize) -> Life {
     let mut dice = dice(market.plan.seed, n);
     let mut life = Life::default();
     let behaviour = market.plan.behaviour;
-    let tap = tap(&market, n, behaviour.early.has(&mut dice), &mut dice);
+    let early = behaviour.early.has(&mut dice) && market.opens;
+    let tap = tap(market.begin, market.due(n), early, &mut dice);
     let client = market.client(n).clone();
     // So that every sale is gone to through every door.
     let sale = market.sales[n / market.clients.len() % market.sales.len()].clone();
@@ -54,17 +55,20 @@ pub(super) async fn live(market: Arc<Market>, n: usize) -> Life {
     if behaviour.page.has(&mut dice) {
         load_page(&market, &client, &sale, tap, &mut life).await;
     }
+    let asked = Instant::now();
     let Some(who) = vouched(&market, &client, n, tap, &mut life).await else {
         market.progress.due();
         life.nameless = true;
         return life;
     };
-    let ready = Instant::now();
+    // A server that was slow to make a guest of him does not make the generator late.
+    let kept_waiting = match market.plan.identity {
+        Identity::Signed(_) => Duration::ZERO,
+        Identity::Guests => Instant::now().saturating_duration_since(asked.max(tap)),
+    };
     sleep_until(tap.into()).await;
     market.progress.due();
-    // A server that was slow to make a guest of him does not make the generator late.
-    let awake = if ready <= tap { Instant::now() } else { sent };
-    life.lateness = awake.saturating_duration_since(tap);
+    life.lateness = tap.elapsed().saturating_sub(kept_waiting);
 
     let buyer = Arc::new(Buyer { market, sale, who, intents: AtomicU32::new(0) });
     let device = Device::new(&buyer, n, &mut dice);
@@ -87,11 +91,10 @@ fn dice(seed: u64, n: usize) -> StdRng {
 }
 
 /// When he taps: at his moment, or shortly before the opening, if he has his page open by then.
-fn tap(market: &Market, n: usize, early: bool, dice: &mut StdRng) -> Instant {
-    let due = market.due(n);
-    if market.opens && early && due < market.begin + PAGE / 2 {
+fn tap(opening: Instant, due: Instant, early: bool, dice: &mut StdRng) -> Instant {
+    if early && due < opening + PAGE / 2 {
         let ahead = dice.random_range(EARLY);
-        market.begin.checked_sub(ahead).unwrap_or(market.begin)
+        opening.checked_sub(ahead).unwrap_or(opening)
     } else {
         due
     }
@@ -159,5 +162,28 @@ fn kind(error: &Error) -> String {
         Error::Refused(refusal) => refusal.problem.clone(),
         Error::Protocol(_) => "an answer that cannot be read".to_owned(),
         Error::Setup(_) => "the request cannot be sent".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_early_ones_tap_before_the_opening_and_the_others_at_their_moment() {
+        let opening = Instant::now() + PAGE;
+        let due = opening + PAGE / 4;
+        for n in 0..100 {
+            let early = tap(opening, due, true, &mut dice(7, n));
+            assert!(EARLY.contains(&opening.duration_since(early)));
+            assert_eq!(tap(opening, due, false, &mut dice(7, n)), due);
+        }
+    }
+
+    #[test]
+    fn who_comes_when_the_sale_is_long_open_cannot_be_early() {
+        let opening = Instant::now();
+        let due = opening + PAGE;
+        assert_eq!(tap(opening, due, true, &mut dice(7, 0)), due);
     }
 }

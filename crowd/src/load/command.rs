@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
 use tokio::fs;
+use tokio::signal::ctrl_c;
 use tokio_util::sync::CancellationToken;
 
 use super::arguments::Arguments;
@@ -39,12 +40,19 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let seed = arguments.seed();
     let folder = folder(arguments.out.as_deref(), seed);
     fs::create_dir_all(&folder).await.with_context(|| folder.display().to_string())?;
+    let answer_within = arguments.answer_within;
     let plan = arguments.plan(seed, most_open()).await?;
     write_json(&folder.join("plan.json"), &plan).await?;
 
     let history = folder.join("history.jsonl");
     let tally = load(&plan, &history).await?;
-    let judged = judge(&plan, &folder, &history).await?;
+    let judged = tokio::select! {
+        judged = judge(&plan, answer_within, &folder, &history) => judged?,
+        interrupted = ctrl_c() => {
+            interrupted.context("interrupts cannot be heard")?;
+            Judged::Not("interrupted before the verdict".to_owned())
+        }
+    };
     let report = Report { plan: &plan, tally: &tally, judged };
     write_json(&folder.join("report.json"), &report::json(&report)).await?;
     let page = folder.join("report.html");
@@ -59,7 +67,8 @@ fn folder(given: Option<&Path>, seed: u64) -> PathBuf {
     given.map_or_else(|| PathBuf::from(format!("target/crowd/load-{seed}")), Path::to_owned)
 }
 
-/// Sends the crowd, until it is done or somebody interrupts.
+/// Sends the crowd, until it is done or somebody interrupts. Whoever interrupts again does not wait
+/// for its end.
 async fn load(plan: &Plan, history: &Path) -> anyhow::Result<Tally> {
     let recording = Recorder::create(history).await;
     let (recorder, writing) = recording.with_context(|| history.display().to_string())?;
@@ -70,8 +79,9 @@ async fn load(plan: &Plan, history: &Path) -> anyhow::Result<Tally> {
         tokio::select! {
             tally = &mut sending => break tally,
             never = &mut showing => match never {},
-            interrupted = tokio::signal::ctrl_c(), if !cancel.is_cancelled() => {
+            interrupted = ctrl_c() => {
                 interrupted.context("interrupts cannot be heard")?;
+                ensure!(!cancel.is_cancelled(), "interrupted twice: nothing is reported");
                 cancel.cancel();
             }
         }
@@ -84,15 +94,21 @@ async fn load(plan: &Plan, history: &Path) -> anyhow::Result<Tally> {
 }
 
 /// Reads the books, and judges the history by them.
-async fn judge(plan: &Plan, folder: &Path, history: &Path) -> anyhow::Result<Judged> {
+async fn judge(
+    plan: &Plan,
+    answer_within: Duration,
+    folder: &Path,
+    history: &Path,
+) -> anyhow::Result<Judged> {
     let Some(ledger) = &plan.ledger else {
         return Ok(Judged::Not("the books can be read with the --admin-key only".to_owned()));
     };
     let _shown = display::waiting("Reading the books");
-    let books = match books::read(ledger, &plan.sales, QUIET_WITHIN).await {
+    let mut books = match books::read(ledger, &plan.sales, QUIET_WITHIN).await {
         Ok(books) => books,
         Err(error) => return Ok(Judged::Not(format!("the books cannot be read: {error}"))),
     };
+    books.answer_within_ms = u64::try_from(answer_within.as_millis()).ok();
     write_json(&folder.join("books.json"), &books).await?;
     Ok(Judged::Verdict(check::judge(history, &books).await?))
 }

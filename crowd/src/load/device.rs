@@ -61,11 +61,16 @@ impl Device {
         let mut wanted = self.wanted();
         let behaviour = self.buyer.market.plan.behaviour;
         let twice = behaviour.double_tap.has(&mut self.dice);
-        let answer = self.claim(&mut wanted, twice, give_up).await;
+        // Who was too early has his whole patience again.
+        let until = due + self.buyer.market.plan.patience;
+        let answer = self.claim(&mut wanted, twice, until).await;
         let at = Instant::now();
         let (mut again, mut held) = (None, None);
         let answer = match answer {
-            None => None,
+            None => {
+                self.unanswered(&wanted).await;
+                None
+            }
             Some(Answer::Refused(refusal)) => {
                 again = self.opening(&refusal).filter(|again| *again < give_up);
                 self.read_held(&refusal).await;
@@ -159,6 +164,11 @@ impl Device {
         };
         self.buyer.did(did).await;
         answer
+    }
+
+    async fn unanswered(&self, Wanted { intent, claim, .. }: &Wanted) {
+        let (sale, request) = (claim.sale.as_str().to_owned(), claim.request.as_str().to_owned());
+        self.buyer.did(Did::Unanswered { sale, intent: *intent, request }).await;
     }
 
     /// When the sale opens, if that is why it was refused.

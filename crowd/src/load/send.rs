@@ -42,6 +42,12 @@ pub async fn send(
             biased;
             () = cancel.cancelled(), if more => {}
             () = sleep_until(opened_at.into()), if more => {
+                // While the schedule is behind, this branch is always ready: who has ended is open
+                // no more.
+                while let Some(ended) = open.try_join_next() {
+                    add(&mut tally, ended, market.begin);
+                    progress.ended();
+                }
                 if open.len() < plan.most_open {
                     open.spawn(until_cut_off(market.clone(), next, cancel.clone()));
                 } else {

@@ -12,6 +12,7 @@ use std::time::Instant;
 use anyhow::{Context as _, bail, ensure};
 
 use crate::chaos::binary::repository;
+use crate::chaos::ended;
 use crate::chaos::servers::Servers;
 use patch::Patch;
 use scratch::Scratch;
@@ -40,7 +41,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     // What was dropped has ended.
     tokio::select! {
         shown = show(arguments) => shown,
-        pressed = tokio::signal::ctrl_c() => pressed.map_err(Into::into).and_then(|()| bail!("cut off")),
+        signal = ended() => signal.and_then(|name| bail!("{name}: cut off")),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::Command;
 use tokio::time::timeout;
@@ -35,9 +35,12 @@ pub(super) async fn run(scratch: &Scratch, patch: &Patch) -> anyhow::Result<Foun
     let output = timeout(MOST, chaos.wait_with_output()).await;
     let output = output.with_context(|| format!("the scenario did not end within {MOST:?}"))??;
     asked_to_end.has_ended();
-    let text = tokio::fs::read(folder.join("verdict.json")).await;
-    let text = text.with_context(|| format!("no verdict: {}", last_lines(&output.stderr)))?;
+    let (status, said) = (output.status, last_lines(&output.stderr));
+    ensure!(matches!(status.code(), Some(0 | 1)), "no verdict ({status}): {said}");
+    let text = tokio::fs::read(folder.join("verdict.json")).await.context("no verdict")?;
     let verdict: Verdict = serde_json::from_slice(&text).context("the verdict is none")?;
+    ensure!(verdict.checked.granted > 0, "the verdict is about nothing: no claim was granted");
+    ensure!(status.success() || !verdict.holds(), "buyers were not served: see report.json");
     Ok(verdict.found)
 }
 

@@ -5,6 +5,7 @@
 mod command;
 mod crossing;
 mod figures;
+mod in_time;
 mod mutations;
 mod reading;
 mod scene;

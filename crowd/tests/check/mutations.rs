@@ -7,13 +7,13 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use crate::crossing::shapes;
-use crate::scene::{OPENS_AT, SOLD_OUT, Scene, at, id, text};
+use crate::scene::{OPENS_AT, SALE, SOLD_OUT, Scene, at, id, text};
 use crate::simulated::run;
 
 /// A fault, and how it is put in; false where the history gives no occasion.
 type Mutation = (Kind, fn(&mut Scene) -> bool);
 
-const MUTATIONS: [Mutation; 26] = [
+const MUTATIONS: [Mutation; 28] = [
     (Kind::Oversold, sell_more),
     (Kind::Oversold, shrink_the_stock),
     (Kind::Lost, lose_a_ticket),
@@ -37,6 +37,8 @@ const MUTATIONS: [Mutation; 26] = [
     (Kind::OutsideWindow, close_early),
     (Kind::NoAnswer, leave_one_pending),
     (Kind::NoAnswer, give_up),
+    (Kind::NoAnswer, answer_nobody),
+    (Kind::NoAnswer, reject_at_once),
     (Kind::NotFound, deny_a_ticket),
     (Kind::Disagree, sell_in_the_gate_alone),
     (Kind::Leak, keep_an_order),
@@ -294,6 +296,21 @@ fn leave_one_pending(scene: &mut Scene) -> bool {
 fn give_up(scene: &mut Scene) -> bool {
     let Some((buyer, ticket)) = reading(scene, "pending") else { return false };
     later(scene, &buyer, Did::GaveUp { id: field(&ticket, "id") })
+}
+
+fn answer_nobody(scene: &mut Scene) -> bool {
+    let (sale, request) = (SALE.to_owned(), "never answered".to_owned());
+    later(
+        scene,
+        "eve",
+        Did::Claim { sale: sale.clone(), intent: 0, request: request.clone(), units: 1 },
+    );
+    later(scene, "eve", Did::Unanswered { sale, intent: 0, request })
+}
+
+fn reject_at_once(scene: &mut Scene) -> bool {
+    scene.books.answer_within_ms = Some(1_000);
+    change_the_ledger(scene)
 }
 
 fn deny_a_ticket(scene: &mut Scene) -> bool {

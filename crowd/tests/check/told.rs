@@ -360,34 +360,6 @@ fn a_window_is_judged_for_tickets_of_others_too() {
 }
 
 #[test]
-fn who_gave_up_had_no_answer() {
-    let mut scene = Scene::of_anna();
-    scene.did("anna", Did::GaveUp { id: id(1).to_string() });
-    scene.is_violated(&[Kind::NoAnswer]);
-}
-
-#[test]
-fn a_ticket_that_stays_pending_has_no_answer_but_one_that_is_decided_unseen_has() {
-    let with = |status| {
-        let mut scene = Scene::of_anna();
-        scene.buys("bert", 0, "r0", 2);
-        scene.booked("bert", 2, status);
-        scene
-    };
-    with(Status::Pending).is_violated(&[Kind::NoAnswer]);
-    with(Status::Confirmed).holds();
-    with(DEADLINE).holds();
-}
-
-#[test]
-fn a_ticket_still_on_its_way_has_no_answer_and_is_not_lost() {
-    let mut scene = Scene::of_anna();
-    scene.buys("bert", 0, "r0", 2);
-    *scene.gate() = crowd::books::Gate { available: 8, held: 1, sold: 1, undecided: 1 };
-    scene.is_violated(&[Kind::NoAnswer, Kind::Leak]);
-}
-
-#[test]
 fn a_good_token_is_never_unknown() {
     let mut scene = Scene::of_anna();
     scene.did("anna", Did::NotFound { id: id(1).to_string(), way: Way::Poll });

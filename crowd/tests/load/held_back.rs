@@ -12,6 +12,7 @@ use url::Url;
 const SALE: &str = r#"{"id":"slow","name":"Slow","round":"1","opens_at":"2020-01-01T00:00:00.000Z","closes_at":"2100-01-01T00:00:00.000Z","state":"open","limit":2,"now":"2026-01-01T00:00:00.000Z"}"#;
 const SOLD_OUT: &str =
     r#"{"type":"/problems/sold-out","title":"Sold out","status":409,"detail":"nothing is left"}"#;
+const NOT_OPEN: &str = r#"{"type":"/problems/not-open","title":"Not open","status":409,"detail":"it opens later","opens_at":"2026-01-01T00:00:00.000Z"}"#;
 const NOW: &str = r#"{"now":1767225600000}"#;
 
 /// The server. Dropped, it ends.
@@ -24,6 +25,16 @@ pub(crate) struct HeldBack {
 impl HeldBack {
     /// Answers all claims when so many are in its hand: that nothing is left.
     pub(crate) async fn until(claims: usize) -> Self {
+        Self::start(claims, SOLD_OUT).await
+    }
+
+    /// Answers these claims, when all are in its hand, that it is not open yet; and further ones
+    /// that nothing is left.
+    pub(crate) async fn not_open_for(claims: usize) -> Self {
+        Self::start(claims, NOT_OPEN).await
+    }
+
+    async fn start(claims: usize, first: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
         let in_hand = Arc::new(AtomicUsize::new(0));
@@ -35,7 +46,7 @@ impl HeldBack {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 let (counter, released) = (counter.clone(), released.clone());
-                connections.spawn(serve(stream, counter, claims, released));
+                connections.spawn(serve(stream, counter, claims, first, released));
             }
         });
         Self { address, in_hand, _serving: serving }
@@ -51,15 +62,17 @@ async fn serve(
     mut stream: TcpStream,
     in_hand: Arc<AtomicUsize>,
     until: usize,
+    first: &'static str,
     released: watch::Sender<bool>,
 ) {
     while let Some(request) = request(&mut stream).await {
         let (status, body) = if request.starts_with("POST ") {
-            if in_hand.fetch_add(1, SeqCst) + 1 == until {
+            let before = in_hand.fetch_add(1, SeqCst);
+            if before + 1 == until {
                 released.send_replace(true);
             }
             released.subscribe().wait_for(|released| *released).await.unwrap();
-            ("409 Conflict", SOLD_OUT)
+            ("409 Conflict", if before < until { first } else { SOLD_OUT })
         } else if request.starts_with("GET /v1/now ") {
             ("200 OK", NOW)
         } else {

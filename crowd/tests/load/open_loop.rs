@@ -1,5 +1,6 @@
 //! The schedule waits for nobody, and nobody's wait is left out.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use crowd::history::{Did, Reader, Recorder};
@@ -101,6 +102,40 @@ async fn who_comes_when_too_many_are_open_is_not_sent_and_counted() {
 }
 
 #[tokio::test]
+async fn who_is_too_early_claims_again_when_it_opens_and_wants_something_new() {
+    let server = HeldBack::not_open_for(BUYERS).await;
+    let (tally, did) = sent(&plan(&server, BUYERS), &CancellationToken::new()).await;
+    let refused = ["/problems/not-open", "/problems/sold-out"];
+    assert_eq!(tally.refused, refused.map(|problem| (problem.to_owned(), BUYERS as u64)).into());
+    let requests = did
+        .iter()
+        .filter_map(|did| if let Did::Claim { request, .. } = did { Some(request) } else { None });
+    assert_eq!(requests.collect::<HashSet<_>>().len(), 2 * BUYERS, "each claim has its own");
+}
+
+#[tokio::test]
+async fn who_has_no_answer_within_his_patience_is_recorded_and_who_is_cut_off_is_not() {
+    // Answers nobody.
+    let server = HeldBack::until(usize::MAX).await;
+    let patient = plan(&server, BUYERS);
+    let impatient = Plan { patience: Duration::from_secs(2), ..patient.clone() };
+    let unanswered =
+        |did: &[Did]| did.iter().filter(|did| matches!(did, Did::Unanswered { .. })).count();
+    let (tally, did) = sent(&impatient, &CancellationToken::new()).await;
+    assert_eq!((tally.unanswered, unanswered(&did)), (BUYERS as u64, BUYERS));
+    let cancel = CancellationToken::new();
+    let before = server.claims();
+    let cut = async {
+        while server.claims() < before + BUYERS {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        cancel.cancel();
+    };
+    let ((tally, did), ()) = tokio::join!(sent(&patient, &cancel), cut);
+    assert_eq!((tally.cut_off, unanswered(&did)), (BUYERS as u64, 0));
+}
+
+#[tokio::test]
 async fn one_seed_sends_one_crowd() {
     let claims = async |seed| {
         let server = HeldBack::until(BUYERS).await;
@@ -113,6 +148,7 @@ async fn one_seed_sends_one_crowd() {
                 Did::Granted { .. }
                 | Did::Refused { .. }
                 | Did::Unsure { .. }
+                | Did::Unanswered { .. }
                 | Did::Saw { .. }
                 | Did::NotFound { .. }
                 | Did::Foreign { .. }

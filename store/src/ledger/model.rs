@@ -1,7 +1,7 @@
 //! The ledger as a value, for the model: the rows of one round in memory, and the ledger's own
 //! decisions on them. A write that a real ledger would refuse is refused.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::ready;
 use std::pin::pin;
@@ -76,17 +76,20 @@ impl Books {
         }
     }
 
-    /// Decides orders, in parts if one is refused.
+    /// Decides orders, in parts if one is refused: `None`, as only a key or a check kept it from
+    /// being written.
     pub(crate) fn decide(
         &self,
         orders: &[OrderV1],
         reached: &Reached,
         now: Timestamp,
         answer_within: Duration,
-    ) -> (Vec<Decision>, Self) {
+    ) -> Option<(Vec<Decision>, Self)> {
         let books = RefCell::new(self.clone());
+        let refused = Cell::new(false);
         let decided = isolated(orders, |part| {
             let sat = books.borrow().sit(part, reached, now, answer_within);
+            refused.set(refused.get() || sat.is_err());
             ready(sat.map(|(decisions, after)| {
                 *books.borrow_mut() = after;
                 decisions
@@ -96,7 +99,7 @@ impl Books {
         let Poll::Ready(Ok(decisions)) = pin!(decided).poll(&mut context) else {
             panic!("rows in memory are always there");
         };
-        (decisions, books.into_inner())
+        (!refused.get()).then(|| (decisions, books.into_inner()))
     }
 
     /// One transaction of verdicts.

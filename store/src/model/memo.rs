@@ -312,7 +312,7 @@ impl Memo {
     fn find_books(&mut self, number: u32, call: &BooksCall) -> (u32, Said) {
         let books = self.books.get(number);
         match call {
-            BooksCall::Decide { batches, late } => self.decide(&books, batches, *late),
+            BooksCall::Decide { batches, late } => self.decide(number, batches, *late),
             BooksCall::Recover(incarnation) => {
                 (self.books.number(books.recovered(*incarnation)), Said::Done)
             }
@@ -328,7 +328,8 @@ impl Memo {
         }
     }
 
-    fn decide(&mut self, books: &Books, batches: &[u32], late: bool) -> (u32, Said) {
+    fn decide(&mut self, number: u32, batches: &[u32], late: bool) -> (u32, Said) {
+        let books = self.books.get(number);
         let batches: Vec<_> = batches.iter().map(|batch| self.batch(*batch)).collect();
         let mut seen = HashSet::new();
         let orders: Vec<_> = batches
@@ -338,7 +339,8 @@ impl Memo {
             .cloned()
             .collect();
         let now = granted_at().plus(if late { 2 * ANSWER_WITHIN } else { Duration::ZERO });
-        let (decisions, after) = books.decide(&orders, &Reached::of(&batches), now, ANSWER_WITHIN);
+        let decided = books.decide(&orders, &Reached::of(&batches), now, ANSWER_WITHIN);
+        let Some((decisions, after)) = decided else { return (number, Said::Refused) };
         let after = self.books.number(after);
         let mut settlements = Vec::new();
         for decision in decisions {

@@ -6,18 +6,19 @@
 //! made by the real worker and keeper.
 
 mod cut;
+mod judge;
 mod world;
 
 use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
 
-use world::World;
+use world::{Then, World};
 
 /// Steps of one history.
-const STEPS: u32 = 60;
+const STEPS: u32 = 50;
 
 /// Histories of a plain test run.
-const HISTORIES: u64 = 12;
+const HISTORIES: u64 = 60;
 
 /// Names the seeds to run, as `7` or `0..1000`.
 const SEEDS: &str = "SIMULATION_SEEDS";
@@ -33,14 +34,16 @@ async fn whatever_is_cut_off_or_lost_nothing_is_oversold_and_every_token_gets_it
 async fn history(seed: u64) {
     let mut random = SmallRng::seed_from_u64(seed);
     let mut world = World::new().await;
+    // After a loss less is promised.
+    let loses = random.random_bool(0.5);
     for _ in 0..STEPS {
-        step(&mut world, &mut random).await;
+        step(&mut world, &mut random, loses).await;
         world.check().await;
     }
     world.comes_to_rest().await;
 }
 
-async fn step(world: &mut World, random: &mut SmallRng) {
+async fn step(world: &mut World, random: &mut SmallRng, loses: bool) {
     let w = random.random_range(0..2);
     // As often as not it is done to its end.
     let cut = random.random_bool(0.3).then(|| random.random_range(1..40));
@@ -48,8 +51,12 @@ async fn step(world: &mut World, random: &mut SmallRng) {
         0..20 => {
             let first = random.random_range(0..world.claims());
             let second = random.random_range(0..world.claims());
-            let publish = random.random_bool(0.7);
-            world.claim(&[first, second], publish, cut).await;
+            let then = match random.random_range(0..10) {
+                0..6 => Then::Published,
+                6..9 => Then::CallerDies,
+                _ => Then::GateDies,
+            };
+            world.claim(&[first, second], then, cut).await;
         }
         20..28 => world.resend().await,
         28..40 => world.take(w).await,
@@ -64,8 +71,9 @@ async fn step(world: &mut World, random: &mut SmallRng) {
         }
         90..92 => world.die(w).await,
         92..94 => world.poison(random.random_bool(0.5)).await,
-        94..96 => world.kill_gate().await,
-        96..98 => world.copy_gate(),
+        94..97 => world.kill_gate().await,
+        97..98 => world.copy_gate(),
+        98.. if !loses => {}
         _ => {
             let copied = random.random_bool(0.5);
             world.lose_gate(copied).await;

@@ -7,36 +7,34 @@ use std::time::Duration;
 use sale::grant::{Answer, Claim};
 use sale::id::{BatchId, BuyerId, RequestId, Shard, TicketId};
 use sale::order::{Batch, OrderV1};
-use sale::status::Status;
 use sale::ticket::TicketState;
 use sale::units::Units;
-use store::Seams;
 use store::gate::local::{self, LocalGate};
 use store::gate::{Bounds, Gate, Slot};
-use store::ledger::{Row, Sale};
+use store::ledger::Sale;
 use store::log::{Delivery, Orders};
 
 use super::cut;
 use crate::consume::{Consumer, settle};
 use crate::decide::Verdicts;
 use crate::rounds::Keeper;
-use crate::tests::bench::{Bench, eventually, in_time};
-use crate::tests::recovering::{at_once, eager};
+use crate::tests::bench::Bench;
+use crate::tests::recovering::at_once;
 
 /// For one buyer the ledger fails; his order is set aside.
 const POISON: &str = "CREATE TRIGGER IF NOT EXISTS poison BEFORE INSERT ON holdings \
     WHEN NEW.buyer = 'bob' BEGIN SELECT RAISE(ABORT, 'this order is poison'); END";
 const ANTIDOTE: &str = "DROP TRIGGER IF EXISTS poison";
 
-const STOCK: u32 = 2;
-const LIMIT: u32 = 2;
+pub(super) const STOCK: u32 = 2;
+pub(super) const LIMIT: u32 = 2;
 
 /// The claims of three buyers: who, by which request, for how many units.
 const CLAIMS: [(&str, &str, u64); 5] =
     [("ada", "r1", 1), ("ada", "r2", 2), ("bob", "r1", 1), ("cy", "r1", 1), ("cy", "r2", 1)];
 
 /// A worker in its parts.
-struct Parts {
+pub(super) struct Parts {
     consumer: Consumer,
     keeper: Keeper,
     orders: Orders,
@@ -56,20 +54,31 @@ impl Parts {
     }
 }
 
+/// What follows an answer to claims.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Then {
+    /// What was granted is published.
+    Published,
+    /// Whoever called dies before that.
+    CallerDies,
+    /// The gate dies too.
+    GateDies,
+}
+
 pub(super) struct World {
-    bench: Bench,
-    sale: Sale,
-    claims: Vec<Claim>,
-    workers: Vec<Parts>,
+    pub(super) bench: Bench,
+    pub(super) sale: Sale,
+    pub(super) claims: Vec<Claim>,
+    pub(super) workers: Vec<Parts>,
     /// Whether the buyer of each claim has his token.
-    tokens: Vec<bool>,
-    finals: HashMap<TicketId, TicketState>,
+    pub(super) tokens: Vec<bool>,
+    pub(super) finals: HashMap<TicketId, TicketState>,
     /// The gate's file, and how many there were.
-    file: String,
-    files: u32,
-    copy: Option<String>,
+    pub(super) file: String,
+    pub(super) files: u32,
+    pub(super) copy: Option<String>,
     /// The gate has lost what it had acknowledged.
-    lost: bool,
+    pub(super) lost: bool,
 }
 
 impl World {
@@ -102,25 +111,30 @@ impl World {
         self.claims.len()
     }
 
-    fn slot(&self) -> Slot {
+    pub(super) fn slot(&self) -> Slot {
         Slot::first(self.sale.round)
     }
 
-    /// Claims come in one call, for the first time or again. `publish` says whether whoever
-    /// called lives to publish what was granted.
-    pub(super) async fn claim(&mut self, which: &[usize], publish: bool, cut: Option<u32>) {
+    /// Claims come in one call, for the first time or again.
+    pub(super) async fn claim(&mut self, which: &[usize], then: Then, cut: Option<u32>) {
         let claims: Vec<_> = which.iter().map(|claim| self.claims[*claim].clone()).collect();
         let gate = self.bench.seams.gate.clone();
         let call = gate.grant(self.slot(), BatchId(rand::random()), &claims);
-        let Some(Ok(grants)) = cut::after(cut, call).await else { return };
-        for (claim, answer) in which.iter().zip(&grants.answers) {
-            let stands = matches!(answer, Answer::Standing(_));
-            let known = self.lost || !self.tokens[*claim] || stands;
-            assert!(known, "a buyer with a token is told {answer:?}");
-            self.tokens[*claim] |= stands || matches!(answer, Answer::Granted(_));
+        let answered = cut::after(cut, call).await;
+        let left = (then == Then::GateDies).then(|| self.keep());
+        if let Some(Ok(grants)) = answered {
+            for (claim, answer) in which.iter().zip(&grants.answers) {
+                let stands = matches!(answer, Answer::Standing(_));
+                let known = self.lost || !self.tokens[*claim] || stands;
+                assert!(known, "a buyer with a token is told {answer:?}");
+                self.tokens[*claim] |= stands || matches!(answer, Answer::Granted(_));
+            }
+            if let Some(batch) = grants.batch.filter(|_| then == Then::Published) {
+                self.bench.publish(batch).await;
+            }
         }
-        if let Some(batch) = grants.batch.filter(|_| publish) {
-            self.bench.publish(batch).await;
+        if let Some(left) = left {
+            self.open_gate(left).await;
         }
     }
 
@@ -260,99 +274,6 @@ impl World {
             self.die(w).await;
         }
     }
-
-    /// What must hold at every moment.
-    pub(super) async fn check(&mut self) {
-        let (ledger, round) = (&self.bench.seams.ledger, self.sale.round);
-        let counts = patiently(async || ledger.counts(round).await).await.unwrap();
-        let rows = patiently(async || ledger.tickets(round, None, None, 100).await).await;
-        let mut held = HashMap::<BuyerId, u32>::new();
-        for Row { buyer, ticket } in &rows {
-            assert!(ticket.state.status.is_final(), "{ticket:?}");
-            *held.entry(buyer.clone()).or_default() += ticket.state.held();
-            let first = self.finals.entry(ticket.id).or_insert(ticket.state);
-            assert_eq!(*first, ticket.state, "a result changed");
-        }
-        assert_eq!(rows.len(), self.finals.len(), "a result is gone");
-        assert!(held.values().all(|units| *units <= LIMIT), "{held:?}");
-        let confirmed: u32 = held.values().sum();
-        assert!(confirmed <= STOCK, "{confirmed} are confirmed");
-        assert_eq!((counts.stock, counts.sold()), (STOCK, confirmed));
-        if !self.lost {
-            let rejected = rows.iter().find(|row| row.ticket.state.status != Status::Confirmed);
-            assert!(rejected.is_none(), "a gate that lost nothing granted it: {rejected:?}");
-        }
-        let gate = &self.bench.seams.gate;
-        if let Ok(figures) = gate.figures(self.slot()).await {
-            let taken = i64::try_from(figures.held + figures.sold).unwrap();
-            assert_eq!(figures.available + taken, i64::from(STOCK), "{figures:?}");
-            assert!(self.lost || figures.available >= 0, "{figures:?}");
-        }
-        let asked: Vec<_> =
-            self.claims.iter().map(|claim| (claim.ticket, claim.buyer.clone())).collect();
-        let told = gate.read(self.slot(), &asked).await.unwrap_or_default();
-        for ((claim, told), token) in self.claims.iter().zip(told).zip(&self.tokens) {
-            assert!(self.lost || !token || told.is_some(), "the gate forgot {claim:?}");
-            if let Some(told) = told.filter(|told| told.status.is_final()) {
-                assert_eq!(self.finals.get(&claim.ticket), Some(&told), "the ledger has it so");
-            }
-        }
-    }
-
-    /// Two whole workers, a sweeper and the readers of all tokens, without a further fault.
-    pub(super) async fn comes_to_rest(mut self) {
-        self.workers.clear();
-        self.poison(false).await;
-        let _sweeper = self.bench.sweep(&self.sale);
-        let running = [self.bench.start(eager()), self.bench.start(eager())];
-        eventually("rest", async || {
-            for claim in 0..self.claims.len() {
-                self.reread(claim).await;
-            }
-            self.try_all_again().await;
-            self.is_at_rest().await
-        })
-        .await;
-        for worker in running {
-            worker.end().await;
-        }
-        self.check().await;
-        let tokens = self.claims.iter().zip(&self.tokens).filter(|(_, token)| **token);
-        for (claim, _) in tokens {
-            let (gate, again) = (&self.bench.seams.gate, std::slice::from_ref(claim));
-            let id = BatchId(rand::random());
-            let grants = patiently(async || gate.grant(self.slot(), id, again).await).await;
-            let stands = Answer::Standing(self.finals[&claim.ticket]);
-            assert_eq!(grants.answers, [stands], "the same request finds the same ticket");
-        }
-    }
-
-    /// What is set aside is due at once, as when an operator has it sent again.
-    async fn try_all_again(&self) {
-        let Seams { gate, ledger, .. } = &self.bench.seams;
-        for row in patiently(async || ledger.aside(None, 100).await).await {
-            let ticket = row.order.ticket;
-            patiently(async || ledger.release(ticket, false, gate.now()).await).await;
-        }
-    }
-
-    async fn is_at_rest(&self) -> bool {
-        let seams = &self.bench.seams;
-        let asked: Vec<_> = self.claims.iter().map(|claim| claim.ticket).collect();
-        let (ledger, round) = (&seams.ledger, self.sale.round);
-        let rows = patiently(async || ledger.read(&asked).await).await;
-        let decided = rows.iter().zip(&self.tokens).all(|(row, token)| row.is_some() || !token);
-        let row = patiently(async || ledger.sale_of(round).await).await.unwrap();
-        let counts = patiently(async || ledger.counts(round).await).await.unwrap();
-        let Ok(gate) = seams.gate.figures(self.slot()).await else { return false };
-        decided
-            && row.loaded
-            && !gate.frozen
-            && gate.incarnation == row.incarnation
-            && (gate.undecided, gate.held) == (0, 0)
-            && gate.available == i64::from(counts.available)
-            && gate.sold == u64::from(counts.sold())
-    }
 }
 
 fn claim(sale: &Sale, (buyer, request, units): (&str, &str, u64)) -> Claim {
@@ -384,16 +305,4 @@ async fn reread(bench: &Bench, claim: &Claim) {
     let order = OrderV1 { ticket, buyer, units, granted_at, incarnation: 0 };
     let (install, id) = (seams.ledger.install(), BatchId(rand::random()));
     bench.publish(Arc::new(Batch::new(install, id, 0, vec![order]).unwrap())).await;
-}
-
-/// Asks until there is an answer: a busy machine may take longer than a call may.
-async fn patiently<T, E>(call: impl AsyncFn() -> Result<T, E>) -> T {
-    in_time("an answer", async {
-        loop {
-            if let Ok(answer) = call().await {
-                return answer;
-            }
-        }
-    })
-    .await
 }
