@@ -14,6 +14,7 @@ use sale::id::BatchId;
 use sale::time::Timestamp;
 use store::gate::{Gate, GateError, Slot};
 use store::stage::{self, Stage};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -55,6 +56,8 @@ pub struct Batcher {
     publisher: Publisher,
     bounds: Bounds,
     tasks: TaskTracker,
+    /// Where lanes run, wherever the claim that opens one does.
+    home: Handle,
     end: CancellationToken,
 }
 
@@ -72,7 +75,8 @@ struct Waiting {
 }
 
 impl Batcher {
-    /// A batcher without lanes; the first claim of a slot opens its lane.
+    /// A batcher without lanes; the first claim of a slot opens its lane, on the runtime that is
+    /// present here.
     pub fn new(gate: Gate, publisher: Publisher, settings: &Settings) -> Self {
         let bounds = Bounds {
             queued: settings.claims_queued.max(1),
@@ -81,7 +85,8 @@ impl Batcher {
             claim_within: settings.claim_within,
         };
         let (tasks, end) = (TaskTracker::new(), CancellationToken::new());
-        Self { lanes: DashMap::new(), gate, publisher, bounds, tasks, end }
+        let home = Handle::current();
+        Self { lanes: DashMap::new(), gate, publisher, bounds, tasks, home, end }
     }
 
     /// Asks the gate. Who drops the future gives up the answer, not the claim.
@@ -135,7 +140,7 @@ impl Batcher {
         let (lane, queue) = mpsc::channel(self.bounds.queued);
         let (gate, publisher) = (self.gate.clone(), self.publisher.clone());
         let caller = Arc::new(Caller { slot, gate, publisher });
-        self.tasks.spawn(run(caller, queue, self.bounds, self.end.clone()));
+        self.tasks.spawn_on(run(caller, queue, self.bounds, self.end.clone()), &self.home);
         lane
     }
 }

@@ -9,6 +9,7 @@ use edge::serve;
 use edge::vital::vital;
 use store::Seams;
 use tokio::net::{TcpListener, TcpSocket};
+use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
@@ -42,9 +43,9 @@ pub struct Started {
     pub secret: Option<PathBuf>,
 }
 
-/// Starts these roles. Answers once they do their work; an error says what to do about it, and
-/// leaves nothing running.
-pub async fn start(config: &Config, roles: Roles) -> anyhow::Result<Running> {
+/// Starts these roles, with the connections of buyers on the runtime `front`. Answers once they
+/// do their work; an error says what to do about it, and leaves nothing running.
+pub async fn start(config: &Config, roles: Roles, front: &Handle) -> anyhow::Result<Running> {
     let ground = Ground::hold(config)?;
     let page =
         roles.answer_buyers().then(|| reserve("listen", config.serving.listen)).transpose()?;
@@ -75,10 +76,8 @@ pub async fn start(config: &Config, roles: Roles) -> anyhow::Result<Running> {
     // Not before: a proxy that is refused turns to another process at once.
     if let Some(page) = page.map(|page| listen("listen", page)).transpose()? {
         let (router, limits) = (crew.router(), settings::connections(config));
-        served.spawn(vital(
-            &stops.broken,
-            serve::serve(page, router, limits, stops.accepting.clone()),
-        ));
+        let serving = serve::serve(page, router, limits, stops.accepting.clone());
+        served.spawn_on(vital(&stops.broken, serving), front);
     }
     readiness.serve(crew, seams.clone()).await;
     let started = Started {

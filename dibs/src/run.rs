@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::assemble::{self, Started};
@@ -105,6 +105,13 @@ fn runtime() -> anyhow::Result<Runtime> {
         .context("cannot start the threads that do the work")
 }
 
+/// One for the work, and one for the connections of buyers. On the same threads a call of an
+/// engine would wait behind each of ten thousand requests at each of its steps, so that nothing
+/// was granted just when most was asked for.
+fn runtimes() -> anyhow::Result<(Runtime, Runtime)> {
+    Ok((runtime()?, runtime()?))
+}
+
 fn migrate(config: &Config, new_secret: bool) -> anyhow::Result<()> {
     telemetry::log(&config.logs);
     runtime()?.block_on(migration::run(config, new_secret, tell))
@@ -128,17 +135,18 @@ fn serve(config: &Config, roles: Roles) -> ExitCode {
         tracing::warn!("{warning}");
     }
     descriptors::raise(config.serving.connections);
-    exit_code(runtime().and_then(|runtime| {
-        let done = runtime.block_on(serve_until_told(config, roles));
-        runtime.shutdown_timeout(THREADS);
+    exit_code(runtimes().and_then(|(work, front)| {
+        let done = work.block_on(serve_until_told(config, roles, front.handle()));
+        front.shutdown_timeout(THREADS);
+        work.shutdown_timeout(THREADS);
         done
     }))
 }
 
-async fn serve_until_told(config: &Config, roles: Roles) -> anyhow::Result<()> {
+async fn serve_until_told(config: &Config, roles: Roles, front: &Handle) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let running = tokio::select! {
-        started = assemble::start(config, roles) => started?,
+        started = assemble::start(config, roles, front) => started?,
         _ = signals.next() => return Ok(()),
     };
     // A server goes on where nobody reads what it says.

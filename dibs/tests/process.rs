@@ -260,7 +260,8 @@ async fn servers_of_one_process_do_not_know_each_other() {
         let flags = flags.map(|(key, value)| (key, value.to_owned())).to_vec();
         let inputs = ::dibs::config::Inputs { flags, ..Default::default() };
         let config = ::dibs::config::Config::read(inputs).unwrap();
-        ::dibs::assemble::start(&config, ::dibs::roles::Roles::Every).await
+        let front = tokio::runtime::Handle::current();
+        ::dibs::assemble::start(&config, ::dibs::roles::Roles::Every, &front).await
     };
     let (here, there) = (Place::new(), Place::new());
     let first = start(&here).await.unwrap();

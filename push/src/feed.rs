@@ -63,7 +63,7 @@ async fn listen(
                 works();
                 for outcome in outcomes.iter() {
                     if outcome.install == install {
-                        metric::outcome(hub.bring(&outcome.ticket));
+                        metric::outcome(hub.bring(&outcome.ticket, hub.moment()));
                     } else {
                         tracing::warn!(ticket = %outcome.ticket.id, "an outcome of another install was dropped");
                     }
@@ -96,8 +96,9 @@ pub(crate) async fn refresh(
         metric::watched(hub.watched());
         let undecided = hub.undecided();
         for part in undecided.chunks(AT_ONCE) {
+            let since = hub.moment();
             for ticket in present.read_all(part).await.into_iter().flatten() {
-                hub.bring(&ticket);
+                hub.bring(&ticket, since);
             }
         }
     }

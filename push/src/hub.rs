@@ -1,6 +1,7 @@
 //! The hub: which watchers want to hear of which ticket.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use dashmap::DashMap;
 use sale::id::TicketId;
@@ -15,36 +16,60 @@ use crate::watch::Outbox;
 #[derive(Default)]
 pub(crate) struct Hub {
     entries: DashMap<TicketId, Entry>,
+    joined: AtomicU64,
 }
+
+/// When a read was sent, among the watchers that came.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment(u64);
 
 #[derive(Default)]
 struct Entry {
-    watchers: Vec<Arc<Outbox>>,
+    watchers: Vec<Watcher>,
     /// Somebody who has shown that he may read the ticket; read again in his name.
     viewer: Option<Viewer>,
     newest: Option<Arc<Shown>>,
 }
 
+#[derive(Clone)]
+struct Watcher {
+    came: u64,
+    outbox: Arc<Outbox>,
+}
+
 impl Hub {
-    /// Tells a ticket's watchers its state, as one of them has read it; those who have heard of
-    /// this version or a higher one are not disturbed.
-    pub(crate) fn tell(&self, ticket: &Ticket) {
-        self.pass_on(ticket, Shown::new);
+    /// The present moment; to be taken before a read is sent.
+    pub(crate) fn moment(&self) -> Moment {
+        Moment(self.joined.load(Ordering::Acquire))
+    }
+
+    /// Tells a ticket's watchers its state, as one of them has read it since this moment; those
+    /// who have heard of this version or a higher one are not disturbed. What is not final is not
+    /// told to those who came later: they may have seen more, at another node.
+    pub(crate) fn tell(&self, ticket: &Ticket, since: Moment) {
+        self.pass_on(ticket, since, Shown::new);
     }
 
     /// The same for a state that comes by itself to those who wait for it. Answers whether
     /// anybody does.
-    pub(crate) fn bring(&self, ticket: &Ticket) -> bool {
-        self.pass_on(ticket, Shown::awaited)
+    pub(crate) fn bring(&self, ticket: &Ticket, since: Moment) -> bool {
+        self.pass_on(ticket, since, Shown::awaited)
     }
 
-    fn pass_on(&self, ticket: &Ticket, show: impl Fn(&Ticket) -> Shown) -> bool {
+    fn pass_on(
+        &self,
+        ticket: &Ticket,
+        Moment(since): Moment,
+        show: impl Fn(&Ticket) -> Shown,
+    ) -> bool {
         if !self.entries.contains_key(&ticket.id) {
             return false;
         }
         let Some((watchers, newest)) = self.take_in(Arc::new(show(ticket))) else { return false };
-        for watcher in watchers {
-            watcher.offer(&newest);
+        for Watcher { came, outbox } in watchers {
+            if newest.is_final || came < since {
+                outbox.offer(&newest);
+            }
         }
         true
     }
@@ -57,7 +82,7 @@ impl Hub {
     }
 
     /// Leaves the table's lock with copies, so that nobody is woken under it.
-    fn take_in(&self, shown: Arc<Shown>) -> Option<(Vec<Arc<Outbox>>, Arc<Shown>)> {
+    fn take_in(&self, shown: Arc<Shown>) -> Option<(Vec<Watcher>, Arc<Shown>)> {
         let mut entry = self.entries.get_mut(&shown.id)?;
         let newest = match entry.newest.take() {
             Some(newest) if newest.version >= shown.version => newest,
@@ -96,7 +121,8 @@ impl Hub {
     pub(crate) fn join(&self, ticket: TicketId, outbox: Arc<Outbox>) {
         let newest = {
             let mut entry = self.entries.entry(ticket).or_default();
-            entry.watchers.push(outbox.clone());
+            let came = self.joined.fetch_add(1, Ordering::AcqRel);
+            entry.watchers.push(Watcher { came, outbox: outbox.clone() });
             entry.newest.clone()
         };
         if let Some(decided) = newest.filter(|newest| newest.is_final) {
@@ -106,7 +132,7 @@ impl Hub {
 
     pub(crate) fn leave(&self, ticket: TicketId, outbox: &Arc<Outbox>) {
         self.entries.remove_if_mut(&ticket, |_, entry| {
-            entry.watchers.retain(|watcher| !Arc::ptr_eq(watcher, outbox));
+            entry.watchers.retain(|watcher| !Arc::ptr_eq(&watcher.outbox, outbox));
             entry.watchers.is_empty()
         });
     }

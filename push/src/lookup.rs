@@ -2,11 +2,13 @@
 //! gate does not answer.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use moka::sync::Cache;
 use sale::id::{BuyerId, RoundId, SaleId, TicketId};
 use sale::ticket::{Ticket, TicketState};
+use sale::time::Timestamp;
 use store::gate::{Gate, GateError, Slot};
 use store::ledger::{Ledger, LedgerError};
 use tokio::time::Instant;
@@ -31,6 +33,13 @@ pub(crate) enum Reading {
     Undecided,
     /// Not enough answers to say any of these: it may be decided.
     NoAnswer,
+}
+
+impl Reading {
+    /// Whether it is of a ticket that is pending for this long; see [`TicketState::is_overdue`].
+    pub(crate) fn is_overdue(&self, after: Duration, now: Timestamp) -> bool {
+        matches!(self, Self::Known(ticket) if ticket.state.is_overdue(after, now))
+    }
 }
 
 /// Why the gate does not tell a ticket's state.
@@ -60,6 +69,11 @@ pub(crate) struct Lookup {
 impl Lookup {
     pub(crate) fn new(gate: Gate, ledger: Ledger) -> Self {
         Self { gate, ledger, sales: Cache::new(ROUNDS) }
+    }
+
+    /// The gate's clock.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.gate.now()
     }
 
     /// Asks the gate, one call a slot. One answer a ticket, in their order.

@@ -100,10 +100,11 @@ impl Node {
         watch: &Watch,
         seen: u32,
     ) -> Result<Arc<Shown>, NotShown> {
+        let since = self.hub.moment();
         match (self.present.read(viewer, seen).await, viewer) {
             (Ok(ticket), _) => {
                 self.hub.vouch(viewer);
-                self.hub.tell(&ticket);
+                self.hub.tell(&ticket, since);
                 Ok(self.hub.newest(&ticket))
             }
             (Err(failed), Viewer::Token(order)) => watch.heard(order.ticket).ok_or(failed),
@@ -115,10 +116,11 @@ impl Node {
     /// what cannot be read now is read with the next refresh.
     pub(crate) fn tell_present(self: &Arc<Self>, viewers: Vec<Viewer>) {
         let node = self.clone();
+        let since = self.hub.moment();
         self.spawn(async move {
             let reads = viewers.iter().map(|viewer| async {
                 if let Ok(ticket) = node.present.read(viewer, 0).await {
-                    node.hub.tell(&ticket);
+                    node.hub.tell(&ticket, since);
                 }
             });
             join_all(reads).await;

@@ -32,6 +32,7 @@ pub(crate) struct Reader {
     ledger_queue: mpsc::Sender<(Doubt, Answer)>,
     ledger_calls: Arc<Semaphore>,
     within: Duration,
+    overdue_after: Duration,
 }
 
 impl Reader {
@@ -56,7 +57,14 @@ impl Reader {
             move |doubts| ask_ledger(lookup.clone(), doubts)
         };
         tasks.spawn(batches(doubts, ledger_calls.clone(), tasks.clone(), stop.clone(), ledger));
-        Self { lookup, queue, ledger_queue, ledger_calls, within: settings.read_within }
+        Self {
+            lookup,
+            queue,
+            ledger_queue,
+            ledger_calls,
+            within: settings.read_within,
+            overdue_after: settings.overdue_after,
+        }
     }
 
     /// Reads one ticket, by a read that is sent after this call.
@@ -98,25 +106,29 @@ impl Reader {
     }
 
     async fn read_part(&self, asked: &[Asked]) -> Vec<Reading> {
-        let from_gate = self.lookup.gate(asked).await;
-        let doubts: Vec<Doubt> = from_gate
-            .iter()
-            .zip(asked)
-            .filter_map(|(answer, asked)| {
-                let silence = answer.as_ref().err()?;
-                Some(Doubt { asked: asked.clone(), silence: *silence })
-            })
-            .collect();
-        let mut from_ledger = Vec::new();
+        let mut from_gate = self.lookup.gate(asked).await;
+        let now = self.lookup.now();
+        let (mut places, mut doubts) = (Vec::new(), Vec::new());
+        for (place, (answer, asked)) in from_gate.iter().zip(asked).enumerate() {
+            let silence = match answer {
+                Err(silence) => *silence,
+                Ok(reading) if reading.is_overdue(self.overdue_after, now) => Silence::Failed,
+                Ok(_) => continue,
+            };
+            places.push(place);
+            doubts.push(Doubt { asked: asked.clone(), silence });
+        }
         if !doubts.is_empty() {
             let _permit = self.ledger_calls.acquire().await;
-            from_ledger = self.lookup.ledger(&doubts).await;
+            let from_ledger = self.lookup.ledger(&doubts).await;
+            for (place, reading) in places.into_iter().zip(from_ledger) {
+                // Without a verdict of the ledger, what is pending in the gate stays so.
+                if from_gate[place].is_err() || matches!(reading, Reading::Known(_)) {
+                    from_gate[place] = Ok(reading);
+                }
+            }
         }
-        let mut from_ledger = from_ledger.into_iter();
-        let settle = |answer: Result<Reading, _>| {
-            answer.or_else(|_| from_ledger.next().ok_or(())).unwrap_or(Reading::NoAnswer)
-        };
-        from_gate.into_iter().map(settle).collect()
+        from_gate.into_iter().map(|reading| reading.unwrap_or(Reading::NoAnswer)).collect()
     }
 
     /// How full the fuller of the two queues is, from 0 to 1.

@@ -166,8 +166,8 @@ mod tests {
         let hub = Arc::new(Hub::default());
         let watch = Watch::new(hub.clone());
         watch.add(TicketId([1; 16]));
-        hub.tell(&pending(1));
-        hub.tell(&confirmed(1));
+        hub.tell(&pending(1), hub.moment());
+        hub.tell(&confirmed(1), hub.moment());
         assert_eq!(version(&watch), Some(2));
         assert_eq!(version(&watch), None);
     }
@@ -177,10 +177,10 @@ mod tests {
         let hub = Arc::new(Hub::default());
         let watch = Watch::new(hub.clone());
         watch.add(TicketId([1; 16]));
-        hub.tell(&confirmed(1));
+        hub.tell(&confirmed(1), hub.moment());
         assert_eq!(version(&watch), Some(2));
-        hub.tell(&confirmed(1));
-        hub.tell(&pending(1));
+        hub.tell(&confirmed(1), hub.moment());
+        hub.tell(&pending(1), hub.moment());
         assert_eq!(version(&watch), None);
     }
 
@@ -189,10 +189,10 @@ mod tests {
         let hub = Arc::new(Hub::default());
         let first = Watch::new(hub.clone());
         first.add(TicketId([1; 16]));
-        hub.tell(&confirmed(1));
+        hub.tell(&confirmed(1), hub.moment());
         let second = Watch::new(hub.clone());
         second.add(TicketId([1; 16]));
-        hub.tell(&pending(1));
+        hub.tell(&pending(1), hub.moment());
         assert_eq!(version(&second), Some(2));
     }
 
@@ -201,14 +201,28 @@ mod tests {
         let hub = Arc::new(Hub::default());
         let first = Watch::new(hub.clone());
         first.add(TicketId([1; 16]));
-        hub.tell(&pending(1));
+        hub.tell(&pending(1), hub.moment());
         let second = Watch::new(hub.clone());
         second.add(TicketId([1; 16]));
         assert_eq!(version(&second), None, "what is pending may have been decided meanwhile");
-        hub.tell(&confirmed(1));
+        hub.tell(&confirmed(1), hub.moment());
         let third = Watch::new(hub.clone());
         third.add(TicketId([1; 16]));
         assert_eq!((version(&second), version(&third)), (Some(2), Some(2)));
+    }
+
+    #[test]
+    fn who_joins_after_a_read_was_sent_is_told_what_it_found_only_if_that_is_final() {
+        let hub = Arc::new(Hub::default());
+        let first = Watch::new(hub.clone());
+        first.add(TicketId([1; 16]));
+        let sent = hub.moment();
+        let second = Watch::new(hub.clone());
+        second.add(TicketId([1; 16]));
+        hub.tell(&pending(1), sent);
+        assert_eq!((version(&first), version(&second)), (Some(1), None));
+        hub.tell(&confirmed(1), sent);
+        assert_eq!((version(&first), version(&second)), (Some(2), Some(2)));
     }
 
     #[test]
@@ -216,10 +230,10 @@ mod tests {
         let hub = Arc::new(Hub::default());
         let watch = Watch::new(hub.clone());
         watch.add(TicketId([1; 16]));
-        hub.tell(&pending(1));
+        hub.tell(&pending(1), hub.moment());
         watch.skip(TicketId([1; 16]), 1);
         assert_eq!(version(&watch), None);
-        hub.tell(&confirmed(1));
+        hub.tell(&confirmed(1), hub.moment());
         assert_eq!(version(&watch), Some(2));
     }
 
@@ -235,7 +249,7 @@ mod tests {
         assert_eq!(hub.watched(), 1);
         two.remove(TicketId([1; 16]));
         assert_eq!(hub.watched(), 0);
-        hub.tell(&confirmed(1));
+        hub.tell(&confirmed(1), hub.moment());
         assert_eq!(version(&two), None);
     }
 }

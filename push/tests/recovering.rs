@@ -108,6 +108,19 @@ async fn who_says_nothing_of_what_he_has_seen_is_shown_what_the_gate_was_not_tol
 }
 
 #[tokio::test]
+async fn what_the_gate_was_not_told_is_found_when_watched_tickets_are_read_again() {
+    let again = Duration::from_millis(20);
+    let settings = push::Settings { overdue_after: Duration::ZERO, reread_every: again, ..quiet() };
+    let house = House::open(settings).await;
+    let ada = house.grant_one("ada").await;
+    let mut client = Client::connect(&house).await;
+    client.watch(&[&ada.token]).await;
+    client.expect(&house.pending(&ada)).await;
+    let ticket = house.decide(std::slice::from_ref(&ada)).await.remove(0);
+    client.expect(&ticket).await;
+}
+
+#[tokio::test]
 async fn what_the_feed_has_brought_to_a_watcher_is_shown_to_every_reader_of_the_node() {
     let house = House::open(quiet()).await;
     let ada = house.grant_one("ada").await;
