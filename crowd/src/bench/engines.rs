@@ -103,7 +103,10 @@ async fn wait(shop: &Shop, turn: usize, buyers: &[String]) -> anyhow::Result<f64
             match socket.next().await? {
                 Frame::Ticket(seen) if seen.ticket.is_final => break,
                 Frame::Ticket(_) => {}
-                other => bail!("no ticket on a WebSocket: {other:?}"),
+                other @ (Frame::Fault { .. }
+                | Frame::Drain { .. }
+                | Frame::Closed { .. }
+                | Frame::Unknown) => bail!("no ticket on a WebSocket: {other:?}"),
             }
         }
         waited.push(begun.elapsed().as_secs_f64() * 1e3);

@@ -81,7 +81,7 @@ impl Aim {
             self.buyers[usize::try_from(n % count).expect("it is below the length")].as_str()
         };
         match &self.sold_out {
-            Some((sale, one_in)) if n % one_in != 0 => (sale, buyer(n)),
+            Some((sale, one_in)) if !n.is_multiple_of(*one_in) => (sale, buyer(n)),
             Some((_, one_in)) => (&self.open, buyer(n / one_in)),
             None => (&self.open, buyer(n)),
         }

@@ -37,7 +37,10 @@ impl Watchers {
             socket.watch(&[token]).await?;
             match socket.next().await? {
                 Frame::Ticket(_) => Ok(socket),
-                other => bail!("no ticket on a WebSocket: {other:?}"),
+                other @ (Frame::Fault { .. }
+                | Frame::Drain { .. }
+                | Frame::Closed { .. }
+                | Frame::Unknown) => bail!("no ticket on a WebSocket: {other:?}"),
             }
         });
         let mut opened = stream::iter(opening).buffer_unordered(AT_ONCE);

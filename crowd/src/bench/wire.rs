@@ -91,11 +91,11 @@ impl Head {
         let head =
             std::str::from_utf8(&answer[..end]).map_err(|_| bad("a head that is no text"))?;
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-        let lengths = head.lines().filter_map(|line| {
+        let mut lengths = head.lines().filter_map(|line| {
             let (name, value) = line.split_once(':')?;
             name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
         });
-        let length: usize = lengths.last().ok_or_else(|| bad("an answer without a length"))?;
+        let length: usize = lengths.next_back().ok_or_else(|| bad("an answer without a length"))?;
         let begins = end + 4;
         let status = status.ok_or_else(|| bad("an answer without a status"))?;
         Ok(Some(Self { status, begins, ends: begins.saturating_add(length) }))
