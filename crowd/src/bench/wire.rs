@@ -90,7 +90,8 @@ impl Head {
         };
         let head =
             std::str::from_utf8(&answer[..end]).map_err(|_| bad("a head that is no text"))?;
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+        let line = head.lines().next().unwrap_or_default();
+        let status = line.split(' ').nth(1).and_then(|status| status.parse().ok());
         let mut lengths = head.lines().filter_map(|line| {
             let (name, value) = line.split_once(':')?;
             name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
