@@ -17,7 +17,8 @@ use crate::http::Call;
 use crate::refusal::Refusal;
 use crate::ticket::Held;
 
-const KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// Names a claim, or a change, so that it can be sent again.
+pub(crate) const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// What a buyer asks for. The same claim, however often it is sent, gives the same ticket.
 #[derive(Clone, PartialEq, Eq)]

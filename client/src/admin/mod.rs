@@ -5,7 +5,6 @@ mod report;
 use std::fmt;
 
 use hyper::Method;
-use hyper::header::HeaderName;
 use sale::id::{RequestId, SaleId, TicketId};
 use sale::time::Timestamp;
 use serde::Deserialize;
@@ -14,13 +13,12 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::Client;
+use crate::claim::KEY;
 use crate::error::Error;
 use crate::http::Call;
 use crate::options::Options;
 
 pub use report::{Applied, Entry, InGate, InLedger, NewSale, Parked, Report, Round, Standing};
-
-const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Entries of one page.
 const PAGE: usize = 1000;
